@@ -1,0 +1,40 @@
+"""``aicmo <noun> <verb>``: one module per noun, named in the table below and loaded when it is used.
+
+stdout is data, stderr is talk, the exit code is a promise. ``verb.py`` gives every verb the same options, ``output.py``
+is the only writer to stdout. A verb loads Textual only to open the app.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+NOUNS = {
+    "contact": "aicmo_tui.cli.contact:contact",
+    "suppression": "aicmo_tui.cli.suppression:suppression",
+    "content": "aicmo_tui.cli.content:content",
+    "campaign": "aicmo_tui.cli.campaign:campaign",
+    "run": "aicmo_tui.cli.run:run",
+    "report": "aicmo_tui.cli.report:report",
+    "health": "aicmo_tui.cli.health:health",
+    "init": "aicmo_tui.cli.init:init",
+    "config": "aicmo_tui.cli.config:config",
+    "demo": "aicmo_tui.cli.demo:demo",
+}
+"""Noun (or verb without one) -> ``"module:command"``, in the order that help shows them."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The ``aicmo`` command. Exits with the code that says how it went."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    from aicmo_tui.cli.verb import run_command
+
+    code = run_command(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`| head`); nothing is wrong, and nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)

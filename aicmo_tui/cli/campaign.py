@@ -1,0 +1,298 @@
+"""``aicmo campaign``: to whom it is said, and what became of each message."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from aicmo.errors import ApprovalNeeded, InvalidInput
+from aicmo_tui.cli import output
+from aicmo_tui.cli.sending import send_and_watch
+from aicmo_tui.cli.verb import Run, run_async, verb
+
+if TYPE_CHECKING:
+    from aicmo.publishing import CheckReport, Counts, PublishingCampaign
+    from aicmo.workspace import Workspace
+
+COUNTED = ("sent", "queued", "sending", "deferred", "failed", "suppressed", "unknown", "cancelled", "bounced")
+
+
+@click.group()
+def campaign() -> None:
+    """Send content to people, and see who got it, who did not, and why."""
+
+
+@verb(campaign, changes=True)
+@click.option("--name", required=True, help="What you call it.")
+@click.option("--content", "content_id", required=True, type=int, metavar="ID", help="Content of type email.")
+@click.option(
+    "--to", "audience", required=True, metavar="QUERY", help="Who gets it, such as tag:newsletter -tag:customer."
+)
+def create(run: Run, name: str, content_id: int, audience: str) -> None:
+    """Create a draft. Nothing is sent."""
+    with run.open_workspace() as workspace:
+        reached = workspace.publishing.audience(audience)
+        made = None if run.dry_run else workspace.publishing.create_campaign(name, content_id, audience)
+    record = {
+        "schema": "aicmo.campaign.create/1",
+        "status": "done" if made else "dry_run",
+        "id": made.id if made else None,
+        "audience": reached.total,
+        "suppressed": reached.suppressed,
+    }
+    next_step = f"Check it with: aicmo campaign check {made.id}" if made else "Nothing was changed."
+    output.document(
+        record, run.form, [f"{name}: {_people(reached.total)}, {reached.suppressed:,} suppressed.", next_step]
+    )
+
+
+@verb(campaign, "list", lists=True)
+def list_(run: Run) -> None:
+    """All campaigns, the newest first."""
+    with run.open_workspace() as workspace:
+        found = [_record(workspace, each) for each in workspace.publishing.campaigns()]
+    flat = ({**row, **row["counts"]} for row in found) if run.form.is_text else found
+    columns = ["id", "name", "status", "to", *COUNTED[:7], "audience"] if run.form.is_text else list(_COLUMNS)
+    numbers = ["id", "audience", *COUNTED]
+    output.rows(
+        flat, run.form, columns, empty="No campaigns yet. Create one with: aicmo campaign create", numbers=numbers
+    )
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def show(run: Run, id_: int) -> None:
+    """One campaign: its status and the counts, which always add up to the audience."""
+    with run.open_workspace() as workspace:
+        record = _record(workspace, workspace.publishing.campaign(id_))
+    output.document(record, run.form, _told(record))
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def check(run: Run, id_: int) -> int:
+    """Everything that would stop it, or that you should know first. Exit code 6 when it may not start."""
+    with run.open_workspace() as workspace:
+        report = workspace.publishing.check(id_)
+    output.document(_report(report), run.form, _report_told(report))
+    return 0 if report.ok else InvalidInput.exit_code
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--to", default="", metavar="EMAIL", help="Who gets it; else the sender.")
+def test(run: Run, id_: int, to: str) -> int:
+    """Send it to yourself, marked as a test, the way it would really go."""
+    from aicmo.errors import OutcomeUnknown, ProviderUnavailable
+    from aicmo.gateways import Applied
+
+    async def send() -> Any:
+        async with run.open_workspace() as workspace:
+            return await workspace.publishing.send_test(id_, to)
+
+    attempt = run_async(send())
+    record = {
+        "schema": "aicmo.campaign.test/1",
+        "status": {Applied.YES: "sent", Applied.NO: "failed", Applied.UNKNOWN: "unknown"}[attempt.applied],
+        "provider": attempt.provider,
+        "code": attempt.code,
+        "reason": attempt.detail,
+    }
+    output.document(
+        record, run.form, [f"{record['status']} {attempt.provider} {attempt.code} {attempt.detail}".strip()]
+    )
+    codes = {Applied.YES: 0, Applied.NO: ProviderUnavailable.exit_code, Applied.UNKNOWN: OutcomeUnknown.exit_code}
+    return codes[attempt.applied]
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def approve(run: Run, id_: int) -> None:
+    """Approve the content as it now stands; an edit withdraws it."""
+    with run.open_workspace() as workspace:
+        _answer(run, "approve", workspace, workspace.publishing.approve(id_))
+
+
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--at", metavar="TIME", help="When, such as 2026-12-01T09:00+01:00; without a zone, this computer's.")
+@click.option("--wait", is_flag=True, help="Send here and now, with a progress bar; else aicmo run sends.")
+def start(run: Run, id_: int, at: str | None, wait: bool) -> int:
+    """Freeze the audience and let it go. Asks first, and approves the content with the answer."""
+    when = _moment(at) if at else None
+    with run.open_workspace() as workspace:
+        publishing = workspace.publishing
+        report = publishing.check(id_)
+        if run.dry_run:
+            output.document({**_report(report), "status": "dry_run"}, run.form, _report_told(report))
+            return 0 if report.ok else InvalidInput.exit_code
+        if report.ok and not run.confirm(
+            f"Send to {_people(report.audience - report.suppressed)} through {' or '.join(publishing.ways)}?"
+        ):
+            raise ApprovalNeeded("Nobody agreed, so nothing was sent.", hint="Answer y on a terminal, or say --yes.")
+        begun = publishing.start(id_, approve=True, at=when)
+        if not wait or when:
+            _answer(run, "start", workspace, begun)
+            if not when:
+                run.say("aicmo run sends it.")
+            return 0
+    return send_and_watch(run, id_, schema="aicmo.campaign.start/1")
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def pause(run: Run, id_: int) -> None:
+    """Stop within one message; whoever sends it."""
+    with run.open_workspace() as workspace:
+        _answer(run, "pause", workspace, workspace.publishing.pause(id_))
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def resume(run: Run, id_: int) -> None:
+    """Go on where it was paused; aicmo run sends the rest."""
+    with run.open_workspace() as workspace:
+        _answer(run, "resume", workspace, workspace.publishing.resume(id_))
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def cancel(run: Run, id_: int) -> None:
+    """Stop for good. Those it has reached stay listed."""
+    with run.open_workspace() as workspace:
+        before = workspace.publishing.campaign(id_)
+        if not run.confirm(f"Cancel {before.name} for good?"):
+            raise ApprovalNeeded(
+                "Nobody agreed, so nothing was cancelled.", hint="Answer y on a terminal, or say --yes."
+            )
+        _answer(run, "cancel", workspace, workspace.publishing.cancel(id_))
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+def retry(run: Run, id_: int) -> None:
+    """Queue the failed ones again, and only those."""
+    with run.open_workspace() as workspace:
+        count = workspace.publishing.retry(id_)
+        _answer(run, "retry", workspace, workspace.publishing.campaign(id_), queued_again=count)
+
+
+@verb(campaign)
+@click.argument("id_", metavar="ID", type=int)
+@click.option(
+    "--as", "to", type=click.Choice(["sent", "failed", "resend"]), required=True, help="What you know, or want."
+)
+@click.option("--email", default="", help="One person's; else all of the campaign's unknown ones.")
+def resolve(run: Run, id_: int, to: str, email: str) -> None:
+    """Decide about messages that may or may not have gone. A resend carries the same Message-ID."""
+    from aicmo.publishing import State
+
+    state = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}[to]
+    with run.open_workspace() as workspace:
+        count = workspace.publishing.resolve(id_, state, email=email)
+        _answer(run, "resolve", workspace, workspace.publishing.campaign(id_), resolved=count)
+
+
+@verb(campaign, lists=True)
+@click.argument("id_", metavar="ID", type=int)
+@click.option("--state", help=f"Only these: {', '.join(COUNTED)}.")
+@click.option("--limit", type=int, default=-1, help="At most so many.")
+def deliveries(run: Run, id_: int, state: str | None, limit: int) -> None:
+    """The ledger: every recipient, with what happened, by which server, when."""
+    from aicmo.publishing import State
+
+    if state and state not in COUNTED:
+        raise InvalidInput(f"There is no state {state}.", hint=f"There are: {', '.join(COUNTED)}.")
+    with run.open_workspace() as workspace:
+        found = workspace.publishing.deliveries(id_, state=State(state) if state else None, limit=limit)
+    rows = (
+        {
+            "email": each.email,
+            "state": each.state.value,
+            "message_id": each.message_id or None,
+            "provider": each.provider or None,
+            "code": each.code or None,
+            "reason": each.reason or None,
+            "at": each.at,
+            "retry_at": each.retry_at or None,
+            "attempts": each.attempts,
+        }
+        for each in found
+    )
+    columns = ["email", "state", "provider", "code", "reason", "at"] if run.form.is_text else _DELIVERY_COLUMNS
+    output.rows(rows, run.form, columns, empty="No deliveries: the campaign has not begun, or none is in that state.")
+
+
+_COLUMNS = ("id", "name", "status", "to", "content_id", "pause_reason", "started_at", "scheduled_at", "counts")
+_DELIVERY_COLUMNS = ["email", "state", "message_id", "provider", "code", "reason", "at", "retry_at", "attempts"]
+
+
+def _record(workspace: Workspace, found: PublishingCampaign) -> dict[str, Any]:
+    counts: Counts = workspace.publishing.counts(found.id)
+    return {
+        "id": found.id,
+        "name": found.name,
+        "status": found.status.value,
+        "to": found.audience,
+        "content_id": found.content_id,
+        "pause_reason": found.pause_reason or None,
+        "started_at": found.started_at,
+        "scheduled_at": found.scheduled_at,
+        "counts": counts.as_dict(),
+    }
+
+
+def _told(record: dict[str, Any]) -> list[str]:
+    counts = record["counts"]
+    why = f" ({record['pause_reason']})" if record["pause_reason"] else ""
+    parts = [f"{name} {counts[name]:,}" for name in COUNTED if counts[name]]
+    ledger = f"  {'  '.join(parts)}  = {counts['audience']:,}" if counts["audience"] else "  not begun"
+    return [f"{record['name']} · {record['status']}{why} · to {record['to'] or 'everybody'}", ledger]
+
+
+def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign, **more: int) -> None:
+    record = {"schema": f"aicmo.campaign.{name}/1", **_record(workspace, found), **more}
+    output.document(record, run.form, _told(record))
+
+
+def _report(report: CheckReport) -> dict[str, Any]:
+    return {
+        "schema": "aicmo.campaign.check/1",
+        "status": "ok" if report.ok else "refused",
+        "audience": report.audience,
+        "suppressed": report.suppressed,
+        "problems": [
+            {
+                "code": problem.code,
+                "severity": problem.severity,
+                "message": problem.message,
+                "hint": problem.hint,
+                "count": problem.count,
+                "people": list(problem.people),
+            }
+            for problem in report.problems
+        ],
+    }
+
+
+def _report_told(report: CheckReport) -> list[str]:
+    glyphs = {"error": "✕", "warning": "▲"}
+    lines = [f"{_people(report.audience)}, {report.suppressed:,} suppressed"]
+    for problem in report.problems:
+        lines.append(f"{glyphs[problem.severity]} {problem.message}")
+        if problem.hint:
+            lines.append(f"  {problem.hint}")
+    return [*lines, "✓ ready to start" if report.ok else "✕ not ready"]
+
+
+def _people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count:,} people"
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise InvalidInput(f"{text} is no time.", hint="Write it like 2026-12-01T09:00+01:00.") from None

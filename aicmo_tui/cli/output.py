@@ -1,0 +1,154 @@
+"""The only writer to stdout, and the one that talks on stderr.
+
+A list is printed as aligned columns, or as JSON, NDJSON or CSV; an action as a few lines, or as one JSON object.
+Whatever comes from outside is made plain here once more, because a terminal obeys control characters.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from aicmo.errors import InvalidInput
+from aicmo.text import one_line, plain
+
+Row = Mapping[str, Any]
+WIDEST = 60
+"""Cells of a column of text; what is wider ends in an ellipsis. JSON and CSV are never cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How an answer is printed."""
+
+    kind: str = "text"
+    """``text``, ``json``, ``ndjson`` or ``csv``."""
+    fields: tuple[str, ...] = ()
+    """Only these, in this order; all when empty."""
+
+    @property
+    def is_text(self) -> bool:
+        return self.kind == "text"
+
+
+def line(text: str = "") -> None:
+    """One line of data."""
+    print(plain(text))
+
+
+def say(text: str) -> None:
+    """One line of talk."""
+    print(plain(text), file=sys.stderr)
+
+
+def error(document: Mapping[str, Any], as_json: bool) -> None:
+    """An error: one JSON object on stderr, or a sentence and what to do about it."""
+    if as_json:
+        print(json.dumps({"error": document}, ensure_ascii=False), file=sys.stderr)
+        return
+    say(f"aicmo: {one_line(str(document['message']))}")
+    if document["hint"]:
+        say(f"       {one_line(str(document['hint']))}")
+
+
+def document(value: Mapping[str, Any] | Sequence[Any], form: Form, text: Iterable[str]) -> None:
+    """The answer of an action, or one record: ``value`` as JSON, or the lines of ``text``."""
+    if form.is_text:
+        for each in text:
+            line(each)
+    elif form.fields and isinstance(value, Mapping):
+        print(_dumps(_picked(value, form.fields)))
+    else:
+        print(_dumps(value))
+
+
+def rows(found: Iterable[Row], form: Form, columns: Sequence[str], *, empty: str, numbers: Sequence[str] = ()) -> None:
+    """A list, streamed where the form allows it.
+
+    ``columns`` are those that text and CSV show unless fields were chosen; ``numbers`` are right-aligned. ``empty`` is
+    said on stderr when there is none, so that stdout stays data.
+    """
+    picked = (_picked(row, form.fields) for row in found) if form.fields else found
+    match form.kind:
+        case "json":
+            _json_array(picked)
+        case "ndjson":
+            for row in picked:
+                print(_dumps(row))
+        case "csv":
+            _csv(picked, form.fields or columns, sys.stdout)
+        case _:
+            _table(list(picked), form.fields or columns, empty, numbers)
+
+
+def progress_bar(done: int, total: int, *, width: int = 24) -> str:
+    filled = width * done // total if total else 0
+    return "█" * filled + "░" * (width - filled)
+
+
+def _picked(row: Row, fields: Sequence[str]) -> Row:
+    missing = [name for name in fields if name not in row]
+    if missing:
+        raise InvalidInput(f"There is no field {one_line(missing[0], limit=60)}.", hint=f"There are: {', '.join(row)}.")
+    return {name: row[name] for name in fields}
+
+
+def _dumps(value: Any) -> str:
+    # ASCII only: valid wherever it is piped, and no character in it can act on a terminal.
+    return json.dumps(value, ensure_ascii=True, separators=(", ", ": "))
+
+
+def _json_array(found: Iterable[Row]) -> None:
+    separator = "["
+    for row in found:
+        print(separator, _dumps(row), sep="", end="")
+        separator = ",\n "
+    print("]" if separator != "[" else "[]")
+
+
+def _csv(found: Iterable[Row], columns: Sequence[str], to: TextIO) -> None:
+    from aicmo.crm.spreadsheet import escaped
+
+    writer = csv.writer(to, lineterminator="\n")
+    writer.writerow(columns)
+    for row in found:
+        writer.writerow([escaped(_cell(row[name])) for name in columns])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return plain(json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value))
+
+
+def _table(found: Sequence[Row], columns: Sequence[str], empty: str, numbers: Sequence[str]) -> None:
+    if not found:
+        say(empty)
+        return
+    from rich.cells import cell_len, set_cell_size
+
+    cells = [[_fitted(one_line(_number(row[c]) if c in numbers else _cell(row[c]))) for c in columns] for row in found]
+    heads = [name.replace("_", " ").upper() for name in columns]
+    widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+    for each in (heads, *cells):
+        parts = [
+            text.rjust(width) if name in numbers else set_cell_size(text, width)
+            for text, width, name in zip(each, widths, columns, strict=True)
+        ]
+        line("  ".join(parts).rstrip())
+
+
+def _fitted(text: str) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    return text if cell_len(text) <= WIDEST else set_cell_size(text, WIDEST - 1) + "…"
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else _cell(value)

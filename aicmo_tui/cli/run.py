@@ -1,0 +1,40 @@
+"""``aicmo run``: one cron tick."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from aicmo_tui.cli import output
+from aicmo_tui.cli.sending import run_record, stoppable
+from aicmo_tui.cli.verb import Run, run_async, verb
+
+if TYPE_CHECKING:
+    from aicmo.publishing.outbox import RunReport
+
+LOCKED = 75
+
+
+@verb()
+@click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop then, however much is left.")
+@click.option("--fail-if-locked", is_flag=True, help="Exit with 75 when another process is sending.")
+def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
+    """Do everything that is due, once: send what is queued, retry what was deferred, begin what was scheduled.
+
+    Safe to start at any time and as often as you like: one process sends, any other says locked and changes nothing.
+    """
+
+    async def tick() -> RunReport:
+        async with run.open_workspace() as workspace:
+            return await stoppable(workspace.publishing.outbox(what="aicmo run"), patience_s=0, max_seconds=max_seconds)
+
+    report = run_async(tick())
+    counted = ", ".join(f"{name} {count:,}" for name, count in report.counts.items()) or "nothing to do"
+    text = f"{report.status}: {report.reason}" if report.status in ("locked", "waiting") else counted
+    if report.status == "waiting" and report.counts:
+        text = f"{counted}; {text}"
+    if report.recovered_unknown:
+        text += f"; {report.recovered_unknown} left on their way by an earlier run are unknown"
+    output.document({"schema": "aicmo.run/1", **run_record(report)}, run.form, [text])
+    return LOCKED if report.status == "locked" and fail_if_locked else 0

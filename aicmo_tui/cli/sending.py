@@ -1,0 +1,118 @@
+"""Send in the foreground: a progress bar while it goes, and one honest sentence when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from aicmo.errors import AuthNeeded, Interrupted, OutcomeUnknown, ProviderUnavailable
+from aicmo_tui.cli import output
+from aicmo_tui.cli.verb import Run, run_async
+
+if TYPE_CHECKING:
+    from aicmo.publishing import Counts
+    from aicmo.publishing.outbox import Outbox, RunReport
+    from aicmo.workspace import Workspace
+
+PATIENCE_S = 60.0
+"""``--wait`` waits this long for what is due later or a server that is closed; after that ``aicmo run`` takes over."""
+PARTLY_FAILED = 5
+REDRAW_S = 0.25
+
+
+def send_and_watch(run: Run, campaign_id: int, *, schema: str) -> int:
+    """Send until the campaign has finished, or nothing can be done for a minute; the exit code says which."""
+    report, record = run_async(_send(run, campaign_id))
+    counts = record["counts"]
+    document = {"schema": schema, **record, "run": run_record(report)}
+    output.document(document, run.form, [*told(record, report)])
+    if report.status == "stopped":
+        raise Interrupted("Interrupted; what was not sent is still queued.", hint="Go on with: aicmo run")
+    if counts["unknown"]:
+        return OutcomeUnknown.exit_code
+    if report.status == "waiting" and counts["queued"]:
+        return AuthNeeded.exit_code if "blocked after auth" in report.reason else ProviderUnavailable.exit_code
+    return PARTLY_FAILED if counts["failed"] or counts["bounced"] else 0
+
+
+def run_record(report: RunReport) -> dict[str, Any]:
+    """A run of the outbox, as JSON tells it."""
+    from aicmo.clock import rfc3339
+
+    return {
+        "status": report.status,
+        "reason": report.reason or None,
+        "next_at": rfc3339(report.next_at) if report.next_at else None,
+        "counts": dict(report.counts),
+        "recovered_unknown": report.recovered_unknown,
+    }
+
+
+def told(record: dict[str, Any], report: RunReport) -> list[str]:
+    from aicmo_tui.cli.campaign import COUNTED
+
+    counts = record["counts"]
+    parts = "  ".join(f"{name} {counts[name]:,}" for name in COUNTED if counts[name])
+    lines = [f"{record['name']} · {record['status']}", f"  {parts}  = {counts['audience']:,}"]
+    if report.status in ("waiting", "locked"):
+        lines.append(f"  {report.status}: {report.reason}")
+    if counts["unknown"]:
+        lines.append(f"  ? {counts['unknown']} may or may not have gone: aicmo campaign resolve {record['id']} --as …")
+    if counts["deferred"]:
+        lines.append("  aicmo run tries the deferred ones again when they are due")
+    return lines
+
+
+async def _send(run: Run, campaign_id: int) -> tuple[RunReport, dict[str, Any]]:
+    from aicmo_tui.cli.campaign import _record
+
+    async with run.open_workspace() as workspace:
+        outbox = workspace.publishing.outbox(what=f"aicmo campaign start {campaign_id} --wait")
+        watcher = asyncio.create_task(_watch(run, workspace, campaign_id))
+        try:
+            report = await stoppable(outbox, patience_s=PATIENCE_S)
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+        return report, _record(workspace, workspace.publishing.campaign(campaign_id))
+
+
+async def stoppable(outbox: Outbox, *, patience_s: float, max_seconds: float | None = None) -> RunReport:
+    """Run the outbox; the first Ctrl-C or SIGTERM lets what is on its way settle, a second one cuts it off."""
+    loop, running = asyncio.get_running_loop(), asyncio.current_task()
+    asked = False
+
+    def stop() -> None:
+        nonlocal asked
+        if asked and running is not None:
+            running.cancel()
+        asked = True
+        outbox.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        return await outbox.run(patience_s=patience_s, max_seconds=max_seconds)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _watch(run: Run, workspace: Workspace, campaign_id: int) -> None:
+    """Redraw the progress bar on a terminal's stderr."""
+    if run.quiet or not run.form.is_text or not sys.stderr.isatty():
+        return
+    try:
+        while True:
+            counts = await asyncio.to_thread(workspace.publishing.counts, campaign_id)
+            print(f"\r{_bar(counts)}\x1b[K", end="", file=sys.stderr, flush=True)
+            await asyncio.sleep(REDRAW_S)
+    finally:
+        print(file=sys.stderr)
+
+
+def _bar(counts: Counts) -> str:
+    done = counts.audience - counts.open
+    return f"{output.progress_bar(done, counts.audience)}  {done:,} of {counts.audience:,} · failed {counts.failed:,}"

@@ -1,0 +1,40 @@
+"""Keys: every binding has an id (people remap by it), a description and a tooltip.
+
+Letters, digits, arrows, function keys and plain ctrl letters only; none that terminals or multiplexers take for themselves
+(ctrl+h, i, j, m, s, q). Anything needed while typing has a key that types nothing.
+"""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+from aicmo_tui.screens import SCREENS
+
+
+def key(
+    id: str, keys: str, action: str, description: str, tooltip: str, *, show: bool = True, shown_as: str | None = None
+) -> Binding:
+    """A binding. ``show`` puts it in the footer, which holds the four to six that matter now."""
+    return Binding(keys, action, description, id=id, tooltip=tooltip, show=show, key_display=shown_as)
+
+
+def app_bindings() -> list[Binding]:
+    """The keys that work everywhere, those of the screens walked from their table."""
+    screens = [
+        key(
+            f"app.{mode}",
+            f"{entry.key},{entry.key.removeprefix('f')}",
+            f"show_screen('{mode}')",
+            entry.title,
+            entry.answers,
+            show=False,
+            shown_as=entry.key.upper(),
+        )
+        for mode, entry in SCREENS.items()
+    ]
+    return [
+        key("app.help", "f1,question_mark", "toggle_help", "help", "What the keys do here", shown_as="F1"),
+        key("app.palette", "ctrl+p", "command_palette", "everything", "Find any screen, verb or person", show=False),
+        key("app.quit", "ctrl+q", "quit", "quit", "Leave; a send under way asks first", show=False),
+        *screens,
+    ]

@@ -1,0 +1,86 @@
+"""What all screens share: the header line, the footer, and reading the store again while the screen is the current one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
+
+from aicmo_tui.screens import SCREENS
+from aicmo_tui.standing import read_standing
+from aicmo_tui.widgets.header import HeaderLine
+from aicmo_tui.work import ask
+
+if TYPE_CHECKING:
+    from aicmo.workspace import Workspace
+    from aicmo_tui.app import AicmoApp
+
+T = TypeVar("T")
+
+STANDING_EVERY_S = 1.0
+PROGRESS_EVERY_S = 0.3
+
+
+class Frame(Screen[None]):
+    """A screen of the table. A subclass says its ``MODE``, what stands between header and footer, and what it reads."""
+
+    MODE: ClassVar[str]
+    AUTO_FOCUS = "LazyTable"
+
+    app: AicmoApp  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._polls: list[Callable[[], None]] = []
+
+    def body(self) -> Iterable[Widget]:
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        yield HeaderLine()
+        yield from self.body()
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        self.set_place()
+        self.poll(STANDING_EVERY_S, "standing", lambda: read_standing(self.workspace), self._show_standing)
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.app.workspace
+
+    def set_place(self, detail: str = "") -> None:
+        """Where I am, in the header: the screen, and what is open in it."""
+        title = SCREENS[self.MODE].title
+        self.query_one(HeaderLine).place = f"{title} · {detail}" if detail else title
+
+    def poll(self, seconds: float, question: str, work: Callable[[], T], then: Callable[[T], object]) -> None:
+        """Ask now and every so often, but only while this screen is the current one. It never overtakes itself."""
+
+        def tick() -> None:
+            if self.is_current:
+                ask(self, question, work, answered, otherwise=self._not_read, again=False)
+
+        def answered(answer: T) -> None:
+            self.query_one(HeaderLine).trouble = ""
+            then(answer)
+
+        self._polls.append(tick)
+        self.set_interval(seconds, tick)
+        tick()
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        for tick in self._polls:
+            tick()
+
+    def _show_standing(self, standing: object) -> None:
+        self.query_one(HeaderLine).standing = standing
+
+    def _not_read(self, error: Exception) -> None:
+        """A poll that fails is said once in the header, not in a dialog three times a second."""
+        self.query_one(HeaderLine).trouble = str(error)

@@ -1,0 +1,77 @@
+"""The app's one sender: whatever runs in the store is sent while the app is open, whichever screen is shown.
+
+It belongs to the app, never to a screen. When another process is the sender this one stands by and takes over when that one
+ends. Stopping it lets what is on its way arrive; everything else stays queued in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from aicmo.store import campaigns
+from aicmo.store.campaigns import CampaignStatus
+from aicmo_tui.work import off_loop
+
+if TYPE_CHECKING:
+    from aicmo.publishing.outbox import Outbox
+    from aicmo_tui.app import AicmoApp
+
+LOOK_EVERY_S = 2.0
+"""How soon the app notices what was started elsewhere, what is due, and that another sender has ended."""
+
+
+class Sending:
+    def __init__(self, app: AicmoApp) -> None:
+        self._app = app
+        self._outbox: Outbox | None = None
+        self._stopping = False
+        self._something_new = asyncio.Event()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether this process is the sender right now."""
+        return self._outbox is not None
+
+    def start(self) -> None:
+        """Look after the store from now on: send what runs in it."""
+        self._app.run_worker(self._look_after, group="send", exclusive=True, exit_on_error=False, description="sending")
+
+    def look(self) -> None:
+        """Look at once: something was started or resumed here."""
+        self._something_new.set()
+
+    async def stop(self) -> None:
+        """Take nothing more; returns when what is on its way has settled."""
+        self._stopping = True
+        self._something_new.set()
+        if self._outbox is not None:
+            self._outbox.stop()
+        workers = [worker for worker in self._app.workers if worker.group == "send" and worker.is_running]
+        await self._app.workers.wait_for_complete(workers)
+
+    async def _look_after(self) -> None:
+        while not self._stopping:
+            try:
+                if await off_loop(self._app, self._something_runs):
+                    await self._send()
+            except Exception as error:  # told, and tried again: the store knows what was sent
+                self._app.report(error)
+            self._something_new.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._something_new.wait(), LOOK_EVERY_S)
+
+    def _something_runs(self) -> bool:
+        workspace = self._app.workspace
+        now = workspace.clock.now()
+        running = any(campaign.status is CampaignStatus.RUNNING for campaign in workspace.publishing.campaigns())
+        return running or bool(workspace.db.read(lambda db: campaigns.due_ids(db, now)))
+
+    async def _send(self) -> None:
+        self._outbox = self._app.workspace.publishing.outbox(what="aicmo app")
+        try:
+            await self._outbox.run(patience_s=math.inf)
+        finally:
+            self._outbox = None

@@ -1,0 +1,28 @@
+"""Fields to type into that hold only plain text: what is pasted or loaded cannot steer the terminal it is drawn on."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from textual.document._document import EditResult
+from textual.document._edit import Edit
+from textual.widgets import Input, TextArea
+
+from aicmo.text import plain
+
+
+class PlainInput(Input):
+    """One line."""
+
+    def validate_value(self, value: str) -> str:
+        return plain(value).replace("\n", " ").replace("\t", " ")
+
+
+class PlainTextArea(TextArea):
+    """Many lines."""
+
+    def edit(self, edit: Edit) -> EditResult:
+        return super().edit(dataclasses.replace(edit, text=plain(edit.text)))
+
+    def load_text(self, text: str) -> None:
+        super().load_text(plain(text))

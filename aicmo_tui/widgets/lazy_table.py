@@ -1,0 +1,409 @@
+"""A table of any length that holds only what is near the eye.
+
+It draws line by line (Textual's line API) from pages of rows that a ``Source`` reads off the event loop; a place whose page is
+not there yet shows dots. The cursor and the selection stand on records, not on row numbers, so they survive a refresh. What
+was asked for an older source is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from textual import events
+from textual.app import RenderResult
+from textual.cache import LRUCache
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+from aicmo_tui.keys import key
+from aicmo_tui.present import MUTED, fit, line
+from aicmo_tui.work import ask, off_loop
+
+R = TypeVar("R")
+
+PAGE_ROWS = 200
+PAGES_KEPT = 16
+HEADER_ROWS = 1
+MARK_CELLS = 2
+"""Left of the first column: the cursor's arrow or the selection's mark."""
+
+
+class Source(Protocol[R]):
+    """Where rows come from. Both methods block; the table calls them on a thread."""
+
+    def count(self) -> int: ...
+
+    def window(self, offset: int, limit: int) -> Sequence[R]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Generic[R]):
+    """A source for what is already at hand."""
+
+    rows: Sequence[R]
+
+    def count(self) -> int:
+        return len(self.rows)
+
+    def window(self, offset: int, limit: int) -> Sequence[R]:
+        return self.rows[offset : offset + limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Column(Generic[R]):
+    title: str
+    width: int
+    """Cells it needs at least."""
+    cell: Callable[[R], Content]
+    priority: int = 0
+    """When the table is too narrow, columns of the greatest priority leave first; 0 stays."""
+    grow: int = 0
+    """Its share of the cells that are left over."""
+    right: bool = False
+
+
+class LazyTable(ScrollView, Generic[R], can_focus=True):
+    """Rows of a source. ``key_of`` names a row's record; ``opens`` and ``selectable`` say what may be done with one."""
+
+    HELP = "A table. Move with the arrows, page keys, `home` and `end`; a click moves too, and a second click opens."
+    BINDINGS = [
+        key("table.up", "up,k", "move(-1)", "up", "One row up", show=False),
+        key("table.down", "down,j", "move(1)", "down", "One row down", show=False),
+        key("table.page_up", "pageup", "page(-1)", "page up", "One page up", show=False),
+        key("table.page_down", "pagedown", "page(1)", "page down", "One page down", show=False),
+        key("table.home", "home,g", "edge('top')", "top", "To the first row", show=False),
+        key("table.end", "end,G", "edge('bottom')", "end", "To the last row", show=False),
+        key("table.open", "enter", "open", "open", "Open what the cursor stands on"),
+        key("table.select", "space", "select", "select", "Select it, or not"),
+    ]
+    COMPONENT_CLASSES = {"lazy-table--header", "lazy-table--cursor", "lazy-table--selected"}
+    DEFAULT_CSS = """
+    LazyTable {
+        height: 1fr; overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
+        .lazy-table--header { color: $text-muted; text-style: bold; background: $panel; }
+        .lazy-table--cursor { background: $panel; }
+        .lazy-table--selected { color: $text-accent; }
+        &:focus .lazy-table--cursor { background: $primary 35%; text-style: bold; }
+    }
+    """
+
+    cursor = reactive(0, repaint=False)
+    """Row number; 0 also when there is no row."""
+
+    @dataclass
+    class Moved(Message):
+        """The cursor stands on another record; ``None`` when there is none, or it is not read yet."""
+
+        table: LazyTable[Any]
+        row: Any
+
+        @property
+        def control(self) -> LazyTable[Any]:
+            return self.table
+
+    @dataclass
+    class Opened(Message):
+        table: LazyTable[Any]
+        row: Any
+
+        @property
+        def control(self) -> LazyTable[Any]:
+            return self.table
+
+    @dataclass
+    class Counted(Message):
+        """How many rows there are. ``exact`` is false while only a first page is known."""
+
+        table: LazyTable[Any]
+        total: int
+        exact: bool
+
+        @property
+        def control(self) -> LazyTable[Any]:
+            return self.table
+
+    @dataclass
+    class Selected(Message):
+        """Which records are selected changed; ``table.selected`` holds their keys."""
+
+        table: LazyTable[Any]
+
+        @property
+        def control(self) -> LazyTable[Any]:
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column[R]],
+        *,
+        key_of: Callable[[R], Hashable],
+        opens: bool = True,
+        selectable: bool = False,
+        empty: Content | None = None,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns = columns
+        self.selected: set[Hashable] = set()
+        self._key_of = key_of
+        self._may = {"open": opens, "select": selectable}
+        self._empty = empty or Content("")
+        self._source: Source[R] = Rows(())
+        self._total = 0
+        self._counted = False
+        self._pages: LRUCache[int, Sequence[R]] = LRUCache(PAGES_KEPT)
+        self._stale: set[int] = set()
+        self._wanted: list[int] = []
+        self._generation = 0
+        self._record: Hashable = None
+        self._fetching = False
+        self._replacing = False
+        self._layout: tuple[int, list[tuple[Column[R], int]]] = (-1, [])
+
+    # --- what is shown ----------------------------------------------------------------------------------------------
+
+    @property
+    def total(self) -> int:
+        """Rows known of; see ``Counted.exact``."""
+        return self._total
+
+    @property
+    def row(self) -> R | None:
+        """The record under the cursor, if it has been read."""
+        return self._row(self.cursor)
+
+    def show(self, source: Source[R]) -> None:
+        """Show another source from its top. What was shown stays until the first rows are there.
+
+        The cursor stays on its record if that is on the new first page.
+        """
+        self._source = source
+        self._generation += 1
+        self._replacing = True
+        self._wanted.clear()
+        self._want(0)
+        self._count(again=True)
+
+    def reload(self, source: Source[R] | None = None) -> None:
+        """Read what is shown again, from ``source`` if given; cursor and scroll stay. It is drawn when it is there."""
+        if self._replacing:
+            return
+        self._source = source or self._source
+        self._stale = set(self._pages.keys())
+        first = self.scroll_offset.y // PAGE_ROWS
+        last = (self.scroll_offset.y + self._visible_rows) // PAGE_ROWS
+        for page in range(first, last + 1):
+            self._want(page)
+        self._count(again=False)
+
+    def set_empty(self, what: Content) -> None:
+        """What to say when there are no rows."""
+        self._empty = what
+        self.refresh()
+
+    # --- moving -----------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._may.get(action, True)
+
+    def action_move(self, rows: int) -> None:
+        self._go(self.cursor + rows)
+
+    def action_page(self, pages: int) -> None:
+        self._go(self.cursor + pages * max(1, self._visible_rows - 1))
+
+    def action_edge(self, edge: str) -> None:
+        self._go(0 if edge == "top" else self._total - 1)
+
+    def action_open(self) -> None:
+        if self.row is not None:
+            self.post_message(self.Opened(self, self.row))
+
+    def action_select(self) -> None:
+        if self.row is None:
+            return
+        self.selected ^= {self._key_of(self.row)}
+        self.post_message(self.Selected(self))
+        self._go(self.cursor + 1)
+        self.refresh()
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y < HEADER_ROWS:
+            return
+        clicked = offset.y - HEADER_ROWS + self.scroll_offset.y
+        if clicked >= self._total:
+            return
+        if clicked == self.cursor and self._may["open"]:
+            self.action_open()
+        self._go(clicked)
+
+    def on_resize(self) -> None:
+        self._resize()
+        self._keep_in_sight()
+
+    def _go(self, row: int) -> None:
+        before = self.cursor
+        self.cursor = max(0, min(row, self._total - 1))
+        self._keep_in_sight()
+        if before != self.cursor:
+            self._note_record()
+        self.refresh()
+
+    def _note_record(self) -> None:
+        row = self.row
+        record = None if row is None else self._key_of(row)
+        self._record = record
+        self.post_message(self.Moved(self, row))
+
+    def _keep_in_sight(self) -> None:
+        top, rows = self.scroll_offset.y, self._visible_rows
+        if self.cursor < top:
+            self.scroll_to(y=self.cursor, animate=False)
+        elif self.cursor >= top + rows:
+            self.scroll_to(y=self.cursor - rows + 1, animate=False)
+
+    @property
+    def _visible_rows(self) -> int:
+        return max(1, self.scrollable_content_region.height - HEADER_ROWS)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _row(self, number: int) -> R | None:
+        page, place = divmod(number, PAGE_ROWS)
+        if number >= self._total:
+            return None
+        rows = self._pages.get(page)
+        if rows is None:
+            if not self._replacing:
+                self._want(page)
+            return None
+        if page in self._stale and not self._replacing:
+            self._want(page)
+        return rows[place] if place < len(rows) else None
+
+    def _want(self, page: int) -> None:
+        """Ask for a page; the one asked for last is what the eye is on, so it is read first."""
+        if page in self._wanted:
+            self._wanted.remove(page)
+        self._wanted = [*self._wanted[-2:], page]
+        if not self._fetching and self.is_attached:
+            self._fetching = True
+            self.run_worker(self._fetch, group="pages", exit_on_error=False, description="pages")
+
+    async def _fetch(self) -> None:
+        try:
+            while self._wanted:
+                page, generation, source = self._wanted.pop(), self._generation, self._source
+                rows = await off_loop(
+                    self.app, lambda page=page, source=source: source.window(page * PAGE_ROWS, PAGE_ROWS)
+                )
+                if generation == self._generation:
+                    self._arrived(page, rows)
+        except Exception as error:  # as in work.ask: told, and the app goes on
+            self.app.report(error)
+        finally:
+            self._fetching = False
+
+    def _arrived(self, page: int, rows: Sequence[R]) -> None:
+        if self._replacing:
+            self._replacing = False
+            self._pages.clear()
+            self._stale.clear()
+            self.cursor = 0
+            self.scroll_to(y=0, animate=False)
+            if not self._counted:
+                self._set_total(len(rows), exact=len(rows) < PAGE_ROWS)
+        self._pages[page] = rows
+        self._stale.discard(page)
+        self._find_record(page, rows)
+        self.refresh()
+
+    def _find_record(self, page: int, rows: Sequence[R]) -> None:
+        """The cursor follows its record: to its place on the page that has just been read."""
+        first = page * PAGE_ROWS
+        if not first <= self.cursor < first + PAGE_ROWS:
+            return
+        for place, row in enumerate(rows):
+            if self._record is not None and self._key_of(row) == self._record:
+                self.cursor = first + place
+                self._keep_in_sight()
+                self.post_message(self.Moved(self, row))
+                return
+        self._note_record()
+
+    def _count(self, *, again: bool) -> None:
+        self._counted = self._counted and not again
+        ask(self, "count", self._source.count, lambda total: self._set_total(total, exact=True), again=again)
+
+    def _set_total(self, total: int, *, exact: bool) -> None:
+        self._counted = exact
+        self._total = total
+        self._resize()
+        if self.cursor >= total:
+            self.cursor = max(0, total - 1)
+            self._note_record()
+        self.post_message(self.Counted(self, total, exact))
+
+    # --- drawing ----------------------------------------------------------------------------------------------------
+
+    def _resize(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, self._total + HEADER_ROWS)
+        self.refresh()
+
+    def render(self) -> RenderResult:
+        return ""
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        if y == 0:
+            titles = [fit(line(column.title), cells, right=column.right) for column, cells in self._fitted(width)]
+            return self._draw(Content(" " * MARK_CELLS) + Content(" ").join(titles), width, "lazy-table--header")
+        number = self.scroll_offset.y + y - HEADER_ROWS
+        if number >= self._total:
+            return self._blank(y - HEADER_ROWS, width)
+        row = self._row(number)
+        at_cursor = number == self.cursor
+        if row is None:
+            return self._draw(line((" ·  ·  ·", MUTED)), width, "lazy-table--cursor" if at_cursor else "")
+        chosen = self._key_of(row) in self.selected
+        mark = "■ " if chosen else "▸ " if at_cursor else "  "
+        cells = [fit(column.cell(row), cells, right=column.right) for column, cells in self._fitted(width)]
+        look = "lazy-table--cursor" if at_cursor else "lazy-table--selected" if chosen else ""
+        return self._draw(Content(mark) + Content(" ").join(cells), width, look)
+
+    def _blank(self, y: int, width: int) -> Strip:
+        """Below the last row; in an empty table, what to do about it."""
+        rows = self._empty.split("\n") if self._total == 0 and self._counted else []
+        content = Content("  ") + rows[y - 1] if 0 < y <= len(rows) else Content("")
+        return self._draw(content, width, "")
+
+    def _draw(self, content: Content, width: int, look: str) -> Strip:
+        style = self.visual_style
+        if look:
+            style = style + self.get_visual_style(look)
+        return Visual.to_strips(self, fit(content, width), width, 1, style, apply_selection=False)[0]
+
+    def _fitted(self, width: int) -> list[tuple[Column[R], int]]:
+        """The columns that fit into ``width`` cells, each with its own width."""
+        if self._layout[0] != width:
+            self._layout = (width, fitted(self.columns, width - MARK_CELLS))
+        return self._layout[1]
+
+
+def fitted(columns: Sequence[Column[R]], width: int) -> list[tuple[Column[R], int]]:
+    """Which columns fit, in their order: the least important leave until the rest fits, then the rest shares what is left."""
+    kept = list(columns)
+    while sum(column.width + 1 for column in kept) - 1 > width and any(column.priority for column in kept):
+        kept.remove(max(reversed(kept), key=lambda column: column.priority))
+    spare = max(0, width - sum(column.width + 1 for column in kept) + 1)
+    shares = sum(column.grow for column in kept)
+    return [(column, column.width + (spare * column.grow // shares if shares else 0)) for column in kept]

@@ -1,0 +1,227 @@
+"""What AICMO is set to: one TOML file, the usual environment names, and the built-in defaults.
+
+The models below are the validator: an unknown key, a wrong type or an unreadable file gives one sentence naming the
+file, the key and the fix. A provider's own block is handed on as it is; the provider's ``Settings`` model validates it
+when the workspace is opened. Every value remembers where it came from, for ``aicmo config show``.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from aicmo.errors import ConfigInvalid
+from aicmo.text import one_line, shown
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+CAPABILITIES = (
+    "lead_enrichment",
+    "email_verification",
+    "email_sending",
+    "crm_sync",
+    "reply_fetching",
+    "social_posting",
+    "website_publishing",
+    "webhook_dispatch",
+)
+
+SENDER_ENV = {
+    "AICMO_SENDER_NAME": "name",
+    "AICMO_SENDER_EMAIL": "email",
+    "AICMO_SENDER_POSTAL_ADDRESS": "postal_address",
+}
+SMTP_ENV = {
+    "SMTP_HOST": "host",
+    "SMTP_PORT": "port",
+    "SMTP_SECURITY": "security",
+    "SMTP_USERNAME": "username",
+}
+ENV_SMTP_PROVIDER = "smtp"
+"""The name of the provider that ``SMTP_*`` describes where the file has no ``[providers.smtp]``."""
+
+PlainLine = Annotated[str, AfterValidator(lambda value: one_line(value, limit=500))]
+
+
+class Sender(BaseModel):
+    """Who writes: in every message's From, and in the footer the law asks for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: PlainLine = ""
+    """The name people see beside the address."""
+    email: PlainLine = ""
+    """The From address, which also reads the replies."""
+    postal_address: PlainLine = ""
+    """A street address; commercial mail has to carry one (CAN-SPAM, 15 U.S.C. 7704)."""
+    reply_to: PlainLine = ""
+    """Where replies go, if not to ``email``."""
+
+
+class Config(BaseModel):
+    """The whole configuration, validated but for the providers' own blocks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sender: Sender = Sender()
+    chains: dict[str, list[str]] = Field(default_factory=dict)
+    """Capability -> provider names, first choice first."""
+    providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Provider name -> its block, as written. ``kind`` says which adapter reads it."""
+
+    _file: Path | None = None
+    _origins: dict[str, str] = {}
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read; ``None`` when there is none."""
+        return self._file
+
+    def origin(self, key: str) -> str:
+        """Where the value of a dotted key came from: a file, an environment name, or ``default``."""
+        return self._origins.get(key, "default")
+
+
+def load_config(file: Path, *, required: bool = False, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read ``file`` and the environment. The environment wins over the file.
+
+    A missing file is an empty one, unless ``required`` (the person named it). Raises ``ConfigInvalid``.
+    """
+    values = _read_toml(file, required=required)
+    origins = {key: str(file) for key in _leaves(values)}
+    _apply_environment(values, origins, environ)
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise config_error(error, Config, file=file) from None
+    config._file = file if origins and file.exists() else None
+    config._origins = origins
+    _check_references(config, file)
+    _check_privacy(config, file)
+    return config
+
+
+def config_error(
+    error: ValidationError, model: type[BaseModel], *, file: Path | None, prefix: str = ""
+) -> ConfigInvalid:
+    """The first fault of a validation as one sentence naming file, key and fix."""
+    fault = error.errors(include_url=False)[0]
+    key = prefix + ".".join(str(part) for part in fault["loc"])
+    where = f"{file}: " if file else ""
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(model, fault["loc"][:-1])
+        near = get_close_matches(str(fault["loc"][-1]), known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}."
+        return ConfigInvalid(f"{where}{key} is not a setting.", hint=hint)
+    if fault["type"] == "missing":
+        return ConfigInvalid(f"{where}{key} is missing.", hint="config.example.toml shows it.")
+    # The value itself could be a secret, so only its type is named.
+    return ConfigInvalid(f"{where}{key}: {_complaint(fault)}.", hint="config.example.toml shows every key.")
+
+
+def _complaint(fault: ErrorDetails) -> str:
+    text = one_line(fault["msg"]).removeprefix("Value error, ").rstrip(".")
+    given = type(fault["input"]).__name__
+    return (
+        f"{text[0].lower()}{text[1:]} (a {given} is given)" if "type" in fault["type"] else text[0].lower() + text[1:]
+    )
+
+
+def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """The keys of ``model``, or of the model that sits in it at ``path``."""
+    for part in path:
+        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return sorted(model.model_fields)
+
+
+def _read_toml(file: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if required:
+            raise ConfigInvalid(
+                f"There is no configuration file {file}.", hint="Name another with --config, or run: aicmo init"
+            ) from None
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigInvalid(f"{file} is not valid TOML: {error}.", hint="Mend that line.") from None
+    except UnicodeDecodeError:
+        raise ConfigInvalid(f"{file} is not UTF-8 text.", hint="Save it as UTF-8.") from None
+    except OSError as error:
+        raise ConfigInvalid(f"{file} cannot be read: {error.strerror}.", hint=f"Try: chmod 600 {file}") from None
+
+
+def _apply_environment(values: dict[str, Any], origins: dict[str, str], environ: Mapping[str, str]) -> None:
+    """Lay the environment's values over the file's. Tables of a wrong type are left for the validator to name."""
+    sender = values.setdefault("sender", {})
+    for name, key in SENDER_ENV.items():
+        if environ.get(name) and isinstance(sender, dict):
+            sender[key] = environ[name]
+            origins[f"sender.{key}"] = f"environment {name}"
+
+    providers = values.setdefault("providers", {})
+    chains = values.setdefault("chains", {})
+    if not environ.get("SMTP_HOST") or not isinstance(providers, dict) or ENV_SMTP_PROVIDER in providers:
+        return
+    block: dict[str, Any] = {"kind": "smtp"}
+    for name, key in SMTP_ENV.items():
+        if environ.get(name):
+            given = environ[name]
+            block[key] = int(given) if key == "port" and given.isdecimal() else given
+            origins[f"providers.{ENV_SMTP_PROVIDER}.{key}"] = f"environment {name}"
+    if environ.get("SMTP_PASSWORD"):
+        block["password_env"] = "SMTP_PASSWORD"  # the name, not the secret
+        origins[f"providers.{ENV_SMTP_PROVIDER}.password_env"] = "environment SMTP_PASSWORD"
+    providers[ENV_SMTP_PROVIDER] = block
+    origins[f"providers.{ENV_SMTP_PROVIDER}.kind"] = "environment SMTP_HOST"
+    if isinstance(chains, dict) and "email_sending" not in chains:
+        chains["email_sending"] = [ENV_SMTP_PROVIDER]
+        origins["chains.email_sending"] = "environment SMTP_HOST"
+
+
+def _check_references(config: Config, file: Path) -> None:
+    for capability, names in config.chains.items():
+        if capability not in CAPABILITIES and not capability.startswith("social_posting."):
+            near = get_close_matches(capability, CAPABILITIES, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(CAPABILITIES)}."
+            raise ConfigInvalid(f"{file}: chains.{one_line(capability, limit=60)} is not a capability.", hint=hint)
+        for name in names:
+            if name not in config.providers:
+                near = get_close_matches(name, config.providers, n=1)
+                hint = f"Did you mean {near[0]}?" if near else f"Add a [providers.{one_line(name, limit=60)}] block."
+                raise ConfigInvalid(f"{file}: chains.{capability} names {shown(name)}, which is not there.", hint=hint)
+        if len(set(names)) != len(names):
+            raise ConfigInvalid(
+                f"{file}: chains.{capability} names a provider twice.", hint="Name each once, first choice first."
+            )
+
+
+def _check_privacy(config: Config, file: Path) -> None:
+    """A file that holds a password must be its owner's alone."""
+    holds_secret = any("password" in block or "api_key" in block for block in config.providers.values())
+    if holds_secret and file.exists() and file.stat().st_mode & 0o077:
+        raise ConfigInvalid(
+            f"{file} holds a password and others can read it.",
+            hint=f"Run: chmod 600 {file} — or use password_env or password_cmd.",
+        )
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The dotted keys of everything that is not a table."""
+    keys: list[str] = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            keys += _leaves(value, f"{prefix}{key}.")
+        else:
+            keys.append(prefix + key)
+    return keys

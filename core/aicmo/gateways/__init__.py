@@ -1,0 +1,36 @@
+"""Phase 0: every outside service is reached through a chain of providers.
+
+::
+
+    ProviderChain ── asks ──> HealthRegistry      who may be called now; state shared by all processes (HealthStore)
+         │ calls, in order
+         v
+    a provider of ``providers`` ── yields ──> Attempt      what it came to; above all: did the side effect happen?
+
+A chain passes work on only while that cannot do anything twice. A service that
+fails is an ``Attempt``, never an exception.
+"""
+
+from aicmo.gateways.attempt import Applied, Attempt, Outcome
+from aicmo.gateways.chain import ChainResult, ProviderChain
+from aicmo.gateways.health import Admission, HealthRegistry, HealthStore, MemoryHealthStore
+from aicmo.gateways.mail import BeforeBody, NotNow, OutgoingMail
+from aicmo.gateways.providers import PROVIDERS, Provider, load
+
+__all__ = [
+    "PROVIDERS",
+    "Admission",
+    "Applied",
+    "Attempt",
+    "BeforeBody",
+    "ChainResult",
+    "HealthRegistry",
+    "HealthStore",
+    "MemoryHealthStore",
+    "NotNow",
+    "Outcome",
+    "OutgoingMail",
+    "Provider",
+    "ProviderChain",
+    "load",
+]

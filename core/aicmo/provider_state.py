@@ -1,0 +1,70 @@
+"""What is remembered of a provider, as plain data.
+
+``gateways`` decides what a state means and ``store`` writes it down; neither knows the other, so the shape of the
+record stands here, between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+OK = "ok"
+COOLING = "cooling"
+"""Closed for a time that is known; opens by itself."""
+BLOCKED = "blocked"
+"""Closed until something changes: a credential, a quota's reset. Looked at again at ``open_until`` all the same."""
+
+EVENTS_KEPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderState:
+    """One provider, as all processes see it. Times are UTC and aware. The defaults are a provider nobody has called."""
+
+    name: str
+    state: str = OK
+    gen: int = 0
+    """Grows with every change of state and every probe; a result that began in an older generation decides nothing."""
+    consecutive_failures: int = 0
+    successes: float = 0.0
+    """Decayed sum of successes, as of ``updated_at``."""
+    observations: float = 0.0
+    """Decayed count of everything that counts, as of ``updated_at``; at most 20."""
+    latency_s: float | None = None
+    """Decayed mean of successful calls, in seconds; ``None`` before the first."""
+    updated_at: datetime | None = None
+    open_until: datetime | None = None
+    """When a cooling or blocked provider is tried again."""
+    open_reason: str = ""
+    """The outcome class that closed it: ``transient``, ``rate_limited``, ``quota``, ``auth``."""
+    trips: int = 0
+    """How many times in a row it was closed for failing; the cooling time grows with it."""
+    lease_owner: str = ""
+    """Who carries the one probe, until ``lease_until``."""
+    lease_until: datetime | None = None
+    last_ok_at: datetime | None = None
+    last_error_at: datetime | None = None
+    last_error_class: str = ""
+    last_error_code: str = ""
+    last_error_text: str = ""
+    config_fingerprint: str = ""
+    """Of the credential and address that were refused; a different one unblocks."""
+    quota_reset_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A provider went from one state to another, and why."""
+
+    name: str
+    at: datetime
+    before: str
+    after: str
+    why: str
+    """One plain line for a person, without secrets."""
+
+
+Change = Callable[[ProviderState], tuple[ProviderState, StateChange | None]]
+"""A pure step from the stored state to the next; run inside the store's transaction, so no update is lost."""

@@ -1,0 +1,178 @@
+"""A draft compiled once, filled for many.
+
+Markdown becomes HTML once, while the template's own marks are held aside, so that no contact's field is ever read as
+Markdown, as HTML or as a template. Filling is strict: a field that a contact does not have is an error that names it,
+unless the template gives a default. A body that names neither ``unsubscribe`` nor ``postal_address`` gets the standard
+footer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from aicmo.errors import TemplateInvalid
+from aicmo.publishing.email.plaintext import html_to_text
+from aicmo.store.contents import Draft
+from aicmo.text import one_line
+
+if TYPE_CHECKING:
+    from jinja2 import Environment, Template
+
+ALWAYS_GIVEN = frozenset({"sender", "campaign", "unsubscribe", "postal_address"})
+"""What a template may use besides the contact's own fields."""
+
+_MARK = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_HELD = re.compile(r"xqjinja(\d+)qx")
+_BODY_END = re.compile(r"(?:</div>\s*)?</body>", re.IGNORECASE)
+_BLANK_LINES = re.compile(r"\n{3,}")
+_UNDEFINED = re.compile(r"no attribute '(\w+)'|'(\w+)' is undefined")
+_LONE_BLOCK = re.compile(r"<p>((?:\s*xqjinja\d+qx\s*)+)</p>")
+
+_PAGE = """<!DOCTYPE html>
+<html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ margin: 0; padding: 24px; font-family: -apple-system, "Segoe UI", Helvetica, Arial, sans-serif; font-size: 16px;
+       line-height: 1.5; color: #1c1c1e; background-color: #ffffff; }}
+.text {{ max-width: 600px; margin: 0 auto; }}
+.footer {{ font-size: 13px; color: #6b6b70; border-top: 1px solid #d8d8dc; margin-top: 32px; padding-top: 12px; }}
+</style></head><body><div class="text">
+{body}
+</div></body></html>
+"""
+_PREHEADER = '<div style="display:none;max-height:0;overflow:hidden">{preheader}</div>\n'
+_FOOTER = {
+    "unsubscribe": '<a href="{{ unsubscribe }}">Unsubscribe</a>',
+    "postal_address": "{{ sender.name }}, {{ postal_address }}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """One message's words."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class MessageTemplate:
+    """A compiled draft. ``fill`` it for each recipient; ``variables`` says what it asks of a contact."""
+
+    def __init__(self, draft: Draft) -> None:
+        """Raises ``TemplateInvalid`` with the line of a template error."""
+        html = _with_footer(_page(draft))
+        self._subject = _compile(_environment(html=False), draft.subject, "subject")
+        self._text = _compile(_environment(html=False), html_to_text(html), "body")
+        self._html = _compile(_environment(html=True), html, "body")
+        self.variables = frozenset(_variables(draft.subject) | _variables(html)) - ALWAYS_GIVEN
+        """The contact's fields it uses, with or without a default."""
+
+    def fill(self, values: Mapping[str, object]) -> Filled:
+        """The words for one recipient; ``values`` holds filled fields only. Raises ``TemplateInvalid``."""
+        return Filled(
+            subject=one_line(_render(self._subject, values)),
+            text=_BLANK_LINES.sub("\n\n", _render(self._text, values)).strip() + "\n",
+            html=_render(self._html, values),
+        )
+
+
+def _page(draft: Draft) -> str:
+    """The whole HTML page as a template, styles inlined."""
+    import css_inline
+
+    held: list[str] = []
+
+    def hold(mark: re.Match[str]) -> str:
+        held.append(mark[0])
+        return f"xqjinja{len(held) - 1}qx"
+
+    body = _MARK.sub(hold, draft.body)
+    preheader = _MARK.sub(hold, draft.preheader)
+    if draft.format == "markdown":
+        body = _LONE_BLOCK.sub(r"\1", _markdown(body))
+    if "<html" not in body.lower():
+        body = _PAGE.format(body=body)
+    if preheader:
+        body = re.sub(
+            r"(?i)(<body[^>]*>)", lambda tag: tag[0] + _PREHEADER.format(preheader=_escape(preheader)), body, count=1
+        )
+    try:
+        body = css_inline.inline(body, load_remote_stylesheets=False)
+    except css_inline.InlineError as error:
+        raise TemplateInvalid(f"The styles of the body cannot be read: {one_line(str(error), limit=200)}.") from None
+    return _HELD.sub(lambda mark: held[int(mark[1])], body)
+
+
+def _markdown(source: str) -> str:
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").enable("strikethrough").render(source))
+
+
+def _escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _with_footer(html: str) -> str:
+    """Add what the body does not name itself: the way out and the postal address (CAN-SPAM, 15 U.S.C. 7704(a)(5))."""
+    used = _variables(html)
+    missing = [html_of for name, html_of in _FOOTER.items() if name not in used]
+    if not missing:
+        return html
+    style = "font-size:13px;color:#6b6b70;border-top:1px solid #d8d8dc;margin-top:32px;padding-top:12px;"
+    footer = f'<p class="footer" style="{style}">{"<br>".join(reversed(missing))}</p>\n'
+    ends = list(_BODY_END.finditer(html))
+    at = ends[-1].start() if ends else len(html)
+    return html[:at] + footer + html[at:]
+
+
+@cache
+def _environment(*, html: bool) -> Environment:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=html, keep_trailing_newline=True)
+
+
+def _variables(source: str) -> set[str]:
+    from jinja2 import TemplateSyntaxError, meta
+
+    try:
+        return set(meta.find_undeclared_variables(_environment(html=False).parse(source)))
+    except TemplateSyntaxError as error:
+        raise _syntax(error, "text") from None
+
+
+def _compile(environment: Environment, source: str, part: str) -> Template:
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        return environment.from_string(source)
+    except TemplateSyntaxError as error:
+        raise _syntax(error, part) from None
+
+
+def _syntax(error: Any, part: str) -> TemplateInvalid:
+    return TemplateInvalid(
+        f"The {part} has a template error: {one_line(str(error.message), limit=200)}.",
+        hint="Fields are written {{ first_name }}, with a default {{ first_name | default('there') }}.",
+    )
+
+
+def _render(template: Template, values: Mapping[str, object]) -> str:
+    from jinja2 import TemplateError, UndefinedError
+
+    try:
+        return template.render(values)
+    except UndefinedError as error:
+        found = _UNDEFINED.search(str(error.message))
+        name = (found[1] or found[2]) if found else "a field"
+        hint = f"Fill it in, or give a default: {{{{ {name} | default('…') }}}}"
+        raise TemplateInvalid(f"{name} is missing.", hint=hint) from None
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+        # A template is a small program of its author's; whatever it does wrong is the template's fault.
+        raise TemplateInvalid(f"The template fails: {one_line(str(error), limit=200)}.") from None

@@ -1,0 +1,164 @@
+"""The mailbox of the sandbox's sender: an IMAP server over pymap, in memory, without TLS, for one user.
+
+INBOX holds one of each kind of answer a campaign gets (a reply, a bounce, an absence note), Sent the mail they answer.
+
+This module imports pymap (extra ``demo``): only the sandbox's own process imports it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from argparse import Namespace
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from proxyprotocol.reader import ProxyProtocolReader
+from pymap.backend.dict import Config, Login
+from pymap.backend.dict.filter import FilterSet
+from pymap.backend.dict.mailbox import MailboxSet
+from pymap.imap import IMAPServer
+from pymap.parsing.message import AppendMessage
+from pymap.parsing.specials.flag import Seen
+from pymap.user import UserMetadata
+from pysasl.hashing import Cleartext
+
+from aicmo.clock import Clock
+from aicmo.sandbox import PASSWORD, USER
+
+_SENT = b"""\
+From: Ada Lovelace <ada@example.com>
+To: {to}
+Subject: The engine, and a question
+Date: {date}
+Message-ID: <{id}@example.com>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+Would an hour next week suit you?
+"""
+
+_REPLY = b"""\
+From: Zoe Martin <zoe.martin@atelier.example>
+To: Ada Lovelace <ada@example.com>
+Subject: Re: The engine, and a question
+Date: {date}
+Message-ID: <reply-1@atelier.example>
+In-Reply-To: <sample-1@example.com>
+References: <sample-1@example.com>
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+Content-Transfer-Encoding: 8bit
+
+Tuesday at ten would be lovely. \xc3\x80 mardi!
+
+> Would an hour next week suit you?
+"""
+
+# RFC 3464: a report, what the machine says, and the head of the mail it is about.
+_BOUNCE = b"""\
+From: Mail Delivery System <mailer-daemon@mx.harbour.example>
+To: <ada@example.com>
+Return-Path: <>
+Subject: Undelivered Mail Returned to Sender
+Date: {date}
+Message-ID: <bounce-1@mx.harbour.example>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="=-b"
+
+--=-b
+Content-Type: text/plain; charset=us-ascii
+
+<li.wei@harbour.example>: no such user here
+
+--=-b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.harbour.example
+
+Final-Recipient: rfc822; li.wei@harbour.example
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 no such user here
+
+--=-b
+Content-Type: text/rfc822-headers
+
+From: Ada Lovelace <ada@example.com>
+To: li.wei@harbour.example
+Subject: The engine, and a question
+Message-ID: <sample-2@example.com>
+
+--=-b--
+"""
+
+# RFC 3834: how an automatic answer declares itself.
+_AWAY = b"""\
+From: Omar Haddad <omar.haddad@cedar.example>
+To: Ada Lovelace <ada@example.com>
+Subject: Out of office: The engine, and a question
+Date: {date}
+Message-ID: <away-1@cedar.example>
+In-Reply-To: <sample-3@example.com>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: text/plain; charset=utf-8
+
+I am away until Monday and read no mail.
+"""
+
+_ANSWERS = (_REPLY, _BOUNCE, _AWAY)
+_ADDRESSED_TO = (b"zoe.martin@atelier.example", b"li.wei@harbour.example", b"omar.haddad@cedar.example")
+
+
+async def start_imap(clock: Clock) -> asyncio.Server:
+    """The mailbox, filled and listening on a free port of 127.0.0.1. The caller closes it."""
+    config = _Config(
+        Namespace(passlib_cfg=None, proxy_protocol=None),
+        host="127.0.0.1",
+        port=0,
+        demo_data=False,
+        demo_user=USER,
+        demo_password=PASSWORD,
+        tls_enabled=False,
+        invalid_user_sleep=0.0,
+        reject_dnsbl=False,
+        hash_context=Cleartext(),  # The password is public; hashing it would only cost each login a tenth of a second.
+    )
+    login = Login(config)
+    await login.demo_user_identity.set(UserMetadata(config, USER, password=PASSWORD))
+    config.set_cache[USER] = (await _mailboxes(clock), FilterSet())
+    config.apply_context()
+    greet = ProxyProtocolReader(config.proxy_protocol).get_callback(IMAPServer(login, config))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):  # The client is gone, which is its right at any time.
+            await greet(reader, writer)
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+async def _mailboxes(clock: Clock) -> Any:
+    mailboxes = MailboxSet()
+    await mailboxes.add_mailbox("Sent")
+    inbox, sent = await mailboxes.get_mailbox("INBOX"), await mailboxes.get_mailbox("Sent")
+    yesterday = clock.now() - timedelta(days=1)
+    for number, (to, answer) in enumerate(zip(_ADDRESSED_TO, _ANSWERS, strict=True), 1):
+        written = yesterday + timedelta(minutes=number)
+        mail = _SENT.replace(b"{to}", to).replace(b"{id}", b"sample-%d" % number)
+        await sent.append(AppendMessage(_dated(mail, written), written, frozenset({Seen})))
+        await inbox.append(AppendMessage(_dated(answer, written + timedelta(hours=1)), written + timedelta(hours=1)))
+    return mailboxes
+
+
+def _dated(mail: bytes, moment: Any) -> bytes:
+    from email.utils import format_datetime
+
+    return mail.replace(b"{date}", format_datetime(moment).encode()).replace(b"\n", b"\r\n")
+
+
+class _Config(Config):
+    @property
+    def greeting(self) -> bytes:
+        return b"AICMO sandbox ready"  # The original asks the resolver for this machine's name at every connection.

@@ -1,0 +1,190 @@
+"""The sandbox's own process: everything that listens, and the end of it all when the parent lets go.
+
+Standard output carries one line, the addresses; standard input carries nothing, and its end is the order to stop. A
+parent that is killed closes it too, so a sandbox never outlives who started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aicmo.clock import SYSTEM_CLOCK, Clock
+from aicmo.errors import AicmoError, InvalidInput, ProviderUnavailable
+from aicmo.sandbox.faults import SERVERS, Fault, FaultScript, parse_faults
+from aicmo.sandbox.imap import start_imap
+from aicmo.sandbox.mail import MailLog
+from aicmo.sandbox.people import write_csv
+from aicmo.sandbox.smtp import SmtpServer
+
+_MAX_ORDER = 1024 * 1024
+
+
+class World:
+    """The servers, the script they share, and the log they write."""
+
+    def __init__(self, folder: Path, *, tls: ssl.SSLContext | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.mail = MailLog(folder, clock=clock)
+        self._clock = clock
+        script = FaultScript(clock=clock)
+        self._servers = {name: SmtpServer(name, script, self.mail, tls, clock) for name in SERVERS}
+        self._opening = asyncio.Lock()  # Opening a port waits; two scripts must not open it twice.
+        self._next_change: asyncio.Task[None] | None = None
+
+    async def set_faults(self, faults: Iterable[Fault]) -> None:
+        """Put a script in force in place of the last; when this returns, the ports are as it wants them."""
+        script = FaultScript(faults, clock=self._clock)
+        for server in self._servers.values():
+            server.script = script
+        if self._next_change is not None:
+            self._next_change.cancel()
+        await self._obey(script)
+        self._next_change = asyncio.create_task(self._keep_obeying(script))
+
+    async def _keep_obeying(self, script: FaultScript) -> None:
+        while (wait_s := script.next_change_s()) is not None:
+            await self._clock.sleep(wait_s)
+            await self._obey(script)
+
+    async def _obey(self, script: FaultScript) -> None:
+        async with self._opening:
+            for server in self._servers.values():
+                await server.listen(not script.refuses(server.name))
+
+    async def reset(self) -> None:
+        """No faults, no mail."""
+        await self.set_faults(())
+        self.mail.clear()
+
+    def addresses(self) -> dict[str, dict[str, Any]]:
+        return {name: {"host": "127.0.0.1", "port": server.port} for name, server in self._servers.items()}
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "received": self.mail.count,
+            "smtp": {
+                name: {"listening": server.listening, "connections": server.connections, "open": len(server.peers)}
+                for name, server in self._servers.items()
+            },
+            "faults": self._servers[SERVERS[0]].script.remaining(),
+        }
+
+    def close(self) -> None:
+        if self._next_change is not None:
+            self._next_change.cancel()
+        for server in self._servers.values():
+            server.close()
+        self.mail.close()
+
+
+async def control(world: World, line: bytes) -> dict[str, Any]:
+    """Do what one line of the control socket asks, and answer it: ``ok``, and ``error`` when it is false."""
+    try:
+        order = json.loads(line)
+        match order:
+            case {"do": "faults", "rules": rules}:
+                await world.set_faults(parse_faults(rules))
+            case {"do": "reset"}:
+                await world.reset()
+            case {"do": "status"}:
+                return {"ok": True, **world.status()}
+            case _:
+                raise InvalidInput("An order is faults (with rules), reset or status.")
+    except (AicmoError, ValueError, RecursionError) as error:
+        return {"ok": False, "error": str(error)}
+    return {"ok": True}
+
+
+def run(folder: Path, *, faults: Iterable[Fault] = (), starttls: bool = False, seed: int = 1) -> None:
+    """Be a sandbox in ``folder`` until standard input ends, or SIGTERM or SIGINT comes."""
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's; its warnings are about what clients do.
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    people = folder / "people.csv"
+    write_csv(people, seed=seed)
+    certificate = _make_certificate(folder) if starttls else None
+    ready = {
+        "folder": str(folder),
+        "people": str(people),
+        "certificate": str(certificate) if certificate else None,
+    }
+    asyncio.run(_serve(folder, faults, _tls_context(certificate) if certificate else None, ready))
+
+
+async def _serve(folder: Path, faults: Iterable[Fault], tls: ssl.SSLContext | None, ready: dict[str, Any]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for order_to_stop in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(order_to_stop, stop.set)
+    threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), name="stdin", daemon=True).start()
+
+    with closing(World(folder, tls=tls)) as world:
+        await world.set_faults(faults)
+        imap = await start_imap(SYSTEM_CLOCK)
+        orders = await asyncio.start_server(partial(_take_orders, world), "127.0.0.1", 0, limit=_MAX_ORDER)
+        with closing(imap), closing(orders):
+            addresses = {"smtp": world.addresses(), "imap": _address(imap), "control": _address(orders)}
+            print(json.dumps(addresses | ready), flush=True)
+            await stop.wait()
+
+
+async def _take_orders(world: World, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while line := await reader.readline():
+            writer.write(json.dumps(await control(world, line)).encode() + b"\n")
+            await writer.drain()
+    except (ConnectionError, ValueError):
+        pass  # The client is gone, or its line is too long to be an order.
+    finally:
+        writer.close()
+
+
+def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    # Not sys.stdin: its lock, held by this thread when the interpreter ends, would be a fatal error.
+    while os.read(0, 65536):
+        pass
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(stop.set)
+
+
+def _address(server: asyncio.Server) -> dict[str, Any]:
+    host, port = server.sockets[0].getsockname()
+    return {"host": host, "port": port}
+
+
+def _make_certificate(folder: Path) -> Path:
+    """A self-signed certificate and its key in one file, which is also what a client has to trust."""
+    path = folder / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "30"]
+    try:
+        made = subprocess.run(
+            [*command, "-keyout", "-", "-out", "-"],
+            capture_output=True,
+            check=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ProviderUnavailable(
+            "No certificate could be made.", hint="--starttls needs the openssl command."
+        ) from error
+    path.touch(mode=0o600)
+    path.write_bytes(made.stdout)
+    return path
+
+
+def _tls_context(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context

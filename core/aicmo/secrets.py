@@ -1,0 +1,80 @@
+"""How a secret is found, and how it is kept out of everything else.
+
+A secret comes from an environment variable, a command that prints it, the operating system's keyring, or the
+configuration file itself when only its owner can read it. It is fetched when a provider first needs it, and it is never
+logged, printed, exported or put on a command line of ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aicmo.errors import AuthNeeded
+
+MASK = "••••••••"
+KEYRING_SERVICE = "aicmo"
+COMMAND_TIMEOUT_S = 30.0
+"""A password manager may ask its owner to unlock it; half a minute is enough to do that."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where one provider's secret lies. Calling it fetches the secret."""
+
+    provider: str
+    env: str | None = None
+    command: Sequence[str] | None = None
+    literal: str | None = field(default=None, repr=False)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+
+    @property
+    def described(self) -> str:
+        """For a person: where the secret comes from, never what it is."""
+        if self.env:
+            return f"environment variable {self.env}"
+        if self.command:
+            return f"command {self.command[0]}"
+        if self.literal is not None:
+            return "the configuration file"
+        return f"keyring ({KEYRING_SERVICE}, {self.provider})"
+
+    def __call__(self) -> str:
+        """The secret. Raises ``AuthNeeded`` when it is not there."""
+        if self.env:
+            found = self.environ.get(self.env)
+        elif self.command:
+            found = self._run_command(self.command)
+        elif self.literal is not None:
+            found = self.literal
+        else:
+            found = self._ask_keyring()
+        if not found:
+            raise AuthNeeded(
+                f"No password for {self.provider}: {self.described} has none.",
+                hint=f"Set it, or name another place with password_env or password_cmd in [providers.{self.provider}].",
+            )
+        return found
+
+    def _run_command(self, command: Sequence[str]) -> str:
+        import subprocess
+
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            # The command's output may hold the secret, so neither it nor the chained error is shown.
+            raise AuthNeeded(
+                f"The password command of {self.provider} ({command[0]}) failed: {type(error).__name__}.",
+                hint="Run it by hand; it must print the password on its first line and exit 0.",
+            ) from None
+        return done.stdout.split("\n", 1)[0].strip()
+
+    def _ask_keyring(self) -> str | None:
+        import keyring
+        import keyring.errors
+
+        try:
+            return keyring.get_password(KEYRING_SERVICE, self.provider)
+        except keyring.errors.KeyringError:
+            return None

@@ -1,0 +1,26 @@
+"""The store: all SQL of AICMO, over one local SQLite file (and ``health.db`` beside it).
+
+``open_database(path)`` creates, migrates and opens it. Every other module here is one family of tables: plain functions
+that take a ``sqlite3.Connection`` and parameters and give frozen records; ``Database`` decides on which thread they
+run::
+
+    count = database.read(lambda db: contacts.count(db, query))
+    await database.awrite(lambda db: deliveries.claim(db, campaign_id, now))
+
+======================  =============================================
+``database``            threads, transactions, SQLite's errors as ours
+``migrations``          the schema, as the steps that built it
+``contacts``, ``tags``  people, their tags, free text search
+``imports``             what was imported, from where
+``suppressions``        who must not be written to
+``contents``            content, its versions, approvals
+``campaigns``           campaigns and who may send
+``deliveries``          the ledger
+``health``              ``health.db``: the providers' state
+======================  =============================================
+"""
+
+from aicmo.store.database import Database
+from aicmo.store.migrations import open_database
+
+__all__ = ["Database", "open_database"]

@@ -1,0 +1,123 @@
+"""Content, its versions, and what was approved.
+
+A version is never changed: saving makes the next one. An approval is bound to the hash of what was read, so an edit
+withdraws it by itself, and taking the edit back brings it back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from aicmo.clock import rfc3339
+from aicmo.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a message says, before it is saved: templates in Jinja2's syntax."""
+
+    subject: str
+    body: str
+    preheader: str = ""
+    """The line an inbox shows after the subject."""
+    format: str = "markdown"
+    """``markdown`` or ``html``: what the body is written in."""
+
+    @property
+    def hash(self) -> str:
+        """What an approval is bound to: SHA-256 over all that a reader would see."""
+        seen = json.dumps([self.subject, self.preheader, self.body, self.format], ensure_ascii=False)
+        return hashlib.sha256(seen.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One piece of content with its latest version."""
+
+    id: int
+    type: str
+    title: str
+    version_id: int
+    number: int
+    """Of the version: 1, 2, 3 ..."""
+    draft: Draft
+    approved: bool
+    updated_at: str
+
+
+_SELECT = """
+SELECT content.id, content.type, content.title, v.id AS version_id, v.number, v.subject, v.preheader, v.body, v.format,
+       v.created_at, EXISTS (SELECT 1 FROM approval WHERE content_hash = v.hash) AS approved
+FROM content JOIN content_version AS v ON v.content_id = content.id
+"""
+_LATEST = "v.number = (SELECT max(number) FROM content_version WHERE content_id = content.id)"
+
+
+def create(db: sqlite3.Connection, type: str, title: str, draft: Draft, now: datetime) -> int:
+    """Insert content with its first version; the new id."""
+    cursor = db.execute("INSERT INTO content (type, title, created_at) VALUES (?, ?, ?)", (type, title, rfc3339(now)))
+    content_id = cursor.lastrowid
+    assert content_id is not None
+    _insert_version(db, content_id, 1, draft, now)
+    return content_id
+
+
+def save(db: sqlite3.Connection, content_id: int, draft: Draft, now: datetime) -> int:
+    """Keep ``draft`` as the next version, unless it says what the latest says already; the version's number."""
+    latest = get(db, content_id)
+    if latest.draft == draft:
+        return latest.number
+    _insert_version(db, content_id, latest.number + 1, draft, now)
+    return latest.number + 1
+
+
+def _insert_version(db: sqlite3.Connection, content_id: int, number: int, draft: Draft, now: datetime) -> None:
+    db.execute(
+        """INSERT INTO content_version (content_id, number, subject, preheader, body, format, hash, created_at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (content_id, number, draft.subject, draft.preheader, draft.body, draft.format, draft.hash, rfc3339(now)),
+    )
+
+
+def get(db: sqlite3.Connection, content_id: int) -> Content:
+    """The content with its latest version. Raises ``NotFound``."""
+    row = db.execute(f"{_SELECT} WHERE content.id = ? AND {_LATEST}", (content_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no content {content_id}.", hint="List them with: aicmo content list")
+    return _content(row)
+
+
+def get_version(db: sqlite3.Connection, version_id: int) -> Content:
+    """The content as that version says it. Raises ``NotFound``."""
+    row = db.execute(f"{_SELECT} WHERE v.id = ?", (version_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no content version {version_id}.")
+    return _content(row)
+
+
+def listed(db: sqlite3.Connection) -> list[Content]:
+    """All content, the latest written first."""
+    return [
+        _content(row) for row in db.execute(f"{_SELECT} WHERE {_LATEST} ORDER BY v.created_at DESC, content.id DESC")
+    ]
+
+
+def approve(db: sqlite3.Connection, content_hash: str, now: datetime) -> None:
+    db.execute("INSERT INTO approval VALUES (?, ?) ON CONFLICT DO NOTHING", (content_hash, rfc3339(now)))
+
+
+def _content(row: sqlite3.Row) -> Content:
+    return Content(
+        id=row["id"],
+        type=row["type"],
+        title=row["title"],
+        version_id=row["version_id"],
+        number=row["number"],
+        draft=Draft(row["subject"], row["body"], row["preheader"], row["format"]),
+        approved=bool(row["approved"]),
+        updated_at=row["created_at"],
+    )

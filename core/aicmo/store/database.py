@@ -1,0 +1,252 @@
+"""One SQLite file: how it is opened, read and written.
+
+Writes run on one named thread, each inside ``BEGIN IMMEDIATE``; jobs that wait at the same moment share one commit,
+which is what lets a campaign put every recipient on disk with ``synchronous=FULL`` and still be fast. Reads run on a
+connection of their own and never wait for a writer (WAL). The functions of the other modules here are plain functions
+over a connection; this module alone decides on which thread they run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aicmo.errors import AicmoError, StoreDamaged, StoreError, StoreLocked, StoreReadOnly
+from aicmo.paths import make_private, make_private_dir
+from aicmo.store.functions import add_functions
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+BUSY_TIMEOUT_MS = 10_000
+"""How long a write waits for another program's write before it is called locked."""
+MAX_JOBS_PER_COMMIT = 256
+
+
+class Database:
+    """``aicmo.db``, open. Build it with ``open_database``; close it once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        self._writer: threading.Thread | None = None
+        self._readers: ThreadPoolExecutor | None = None
+        self._closed = False
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def read(self, work: Work[T]) -> T:
+        """Run ``work`` on the calling thread, over a connection that cannot write; one consistent view of the file."""
+        connection = self._reading_connection()
+        with translated(self.path):
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.rollback()
+
+    async def aread(self, work: Work[T]) -> T:
+        """``read`` on the reading thread, for callers on an event loop."""
+        import asyncio
+
+        return await asyncio.wrap_future(self._reader_pool().submit(self.read, work))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for a long, streamed read on the calling thread, such as an export."""
+        connection = connect(self.path)
+        connection.execute("PRAGMA query_only=ON")
+        try:
+            with translated(self.path):
+                yield connection
+        finally:
+            connection.close()
+
+    # --- writing ----------------------------------------------------------------------------------------------------
+
+    def submit(self, work: Work[T]) -> Future[T]:
+        """Queue ``work`` for the writing thread; the future is done when its transaction is on disk.
+
+        ``work`` must leave the transaction alone. If it raises, its own changes are undone and others in the same
+        commit are not.
+        """
+        with self._lock:
+            if self._closed:
+                raise StoreError("The database is closed.")
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_loop, name="aicmo-writer", daemon=True)
+                self._writer.start()
+        future: Future[T] = Future()
+        self._jobs.put((work, future))
+        return future
+
+    def write(self, work: Work[T]) -> T:
+        """Run ``work`` in a transaction and wait until it is on disk."""
+        return self.submit(work).result()
+
+    async def awrite(self, work: Work[T]) -> T:
+        """``write`` without blocking the event loop. Cancelling the caller does not undo a write that was queued."""
+        import asyncio
+
+        return await asyncio.shield(asyncio.wrap_future(self.submit(work)))
+
+    def close(self) -> None:
+        """Finish the queued writes and close every connection. Closing twice is harmless."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._writer is not None:
+            self._jobs.put(None)
+            self._writer.join()
+        if self._readers is not None:
+            self._readers.shutdown(wait=True)
+        for connection in self._connections:
+            connection.close()
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _reader_pool(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._readers is None:
+                self._readers = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aicmo-reader")
+            return self._readers
+
+    def _reading_connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            with translated(self.path):
+                connection = connect(self.path)
+                connection.execute("PRAGMA query_only=ON")
+            with self._lock:
+                self._connections.append(connection)
+            self._local.connection = connection
+        return connection
+
+    def _write_loop(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (job := self._jobs.get()) is not None:
+            jobs, last = [job], False
+            with contextlib.suppress(queue.Empty):
+                while len(jobs) < MAX_JOBS_PER_COMMIT:
+                    following = self._jobs.get_nowait()
+                    if following is None:
+                        last = True
+                        break
+                    jobs.append(following)
+            try:
+                connection = connection or connect(self.path)
+            except sqlite3.Error as error:
+                refusal = store_error(error, self.path)
+                for _, future in jobs:
+                    future.set_exception(refusal)
+            else:
+                _commit_together(connection, jobs, self.path)
+            if last:
+                break
+        if connection is not None:
+            connection.close()
+
+
+def _commit_together(connection: sqlite3.Connection, jobs: list[tuple[Work[Any], Future[Any]]], path: Path) -> None:
+    """Run the jobs in one transaction; each in a savepoint of its own, so that one failing undoes only itself."""
+    done: list[tuple[Future[Any], Any]] = []
+    failed: list[tuple[Future[Any], BaseException]] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for work, future in jobs:
+            connection.execute("SAVEPOINT job")
+            try:
+                done.append((future, work(connection)))
+            except Exception as error:  # whatever a job raises belongs to whoever waits for it
+                connection.execute("ROLLBACK TO job")
+                failed.append((future, store_error(error, path) if isinstance(error, sqlite3.Error) else error))
+            connection.execute("RELEASE job")
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        with contextlib.suppress(sqlite3.Error):
+            connection.rollback()
+        refusal = store_error(error, path)
+        settled = {id(future) for future, _ in failed}
+        failed += [(future, refusal) for _, future in jobs if id(future) not in settled]
+        done = []
+    for future, result in done:
+        future.set_result(result)
+    for future, problem in failed:
+        future.set_exception(problem)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection with our settings; transactions are explicit. The file must exist."""
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    add_functions(connection)
+    return connection
+
+
+def create_private_file(path: Path) -> None:
+    """Make sure ``path`` exists, is a file, can be written and is its owner's alone. Raises ``StoreReadOnly``."""
+    make_private_dir(path.parent)
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreReadOnly(
+            f"The database {path} cannot be written: {error.strerror}.",
+            hint=f"Nothing was changed. Try chmod u+w {path}, or name another folder with --data-dir.",
+        ) from error
+    if not path.stat().st_mode & 0o200:  # what root could still write is read-only on purpose
+        raise StoreReadOnly(
+            f"The database {path} is read-only.", hint=f"Nothing was changed. Give yourself the right: chmod u+w {path}"
+        )
+    make_private(path)
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors become ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+
+
+def store_error(error: sqlite3.Error, path: Path) -> AicmoError:
+    """One clear sentence for what SQLite refused. The message of an unforeseen error is kept."""
+    text = str(error)
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreLocked(
+            f"The database {path} is locked by another program.", hint="Try again when that program has finished."
+        )
+    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return StoreReadOnly(
+            f"The database {path} cannot be opened for writing ({text}).",
+            hint="Nothing was changed. Check the folder's rights.",
+        )
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreDamaged(
+            f"{path} is damaged or not a database ({text}).",
+            hint="Nothing was changed. Put a backup in its place, or move it away to begin anew.",
+        )
+    if primary in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return StoreError(
+            f"The disk refused a write to {path} ({text}).",
+            hint="Free some space; nothing half-written was kept.",
+            retryable=True,
+        )
+    return AicmoError(f"The database {path} refused a statement: {text}.")

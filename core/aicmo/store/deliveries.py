@@ -1,0 +1,479 @@
+"""The ledger: one row per recipient of a campaign's step, saying what happened, by which server, when.
+
+``MOVES`` is the only place that says from which state a delivery may go where; every change goes through it. A row is
+``sending``, with its Message-ID, on disk before the first byte of its body leaves; one that is found so after a crash
+becomes ``unknown``: it may have gone, so it is never sent again but on a person's word.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from aicmo.clock import parse_rfc3339, rfc3339
+from aicmo.errors import IllegalTransition, NotFound
+
+
+class State(StrEnum):
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    """Taken by a sender that is building or carrying it; nothing of the body has left."""
+    SENDING = "sending"
+    """The body may be leaving."""
+    SENT = "sent"
+    """A server took it: 250 after the final dot."""
+    DEFERRED = "deferred"
+    """Not now; again at ``retry_at``."""
+    FAILED = "failed"
+    """Refused for good; ``reason`` says why."""
+    UNKNOWN = "unknown"
+    """It may or may not have gone. Evidence or a person resolves it, never a retry."""
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    BOUNCED = "bounced"
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.QUEUED: frozenset({State.CLAIMED, State.SUPPRESSED, State.CANCELLED}),
+    State.CLAIMED: frozenset(
+        {State.SENDING, State.QUEUED, State.DEFERRED, State.FAILED, State.SUPPRESSED, State.CANCELLED}
+    ),
+    State.SENDING: frozenset({State.SENDING, State.SENT, State.DEFERRED, State.FAILED, State.UNKNOWN}),
+    State.DEFERRED: frozenset({State.CLAIMED, State.SUPPRESSED, State.CANCELLED}),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.UNKNOWN: frozenset({State.SENT, State.FAILED, State.QUEUED}),
+    State.SENT: frozenset({State.BOUNCED}),
+    State.SUPPRESSED: frozenset(),
+    State.CANCELLED: frozenset(),
+    State.BOUNCED: frozenset(),
+}
+
+_PLACEHOLDERS = {to: ", ".join(f"'{state}'" for state, after in MOVES.items() if to in after) for to in State}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many deliveries are in each state; they always add up to ``audience``. ``queued`` includes the claimed."""
+
+    audience: int = 0
+    queued: int = 0
+    sending: int = 0
+    sent: int = 0
+    deferred: int = 0
+    failed: int = 0
+    suppressed: int = 0
+    unknown: int = 0
+    cancelled: int = 0
+    bounced: int = 0
+
+    @property
+    def open(self) -> int:
+        """Those that still await something of us."""
+        return self.queued + self.sending + self.deferred
+
+    def as_dict(self) -> dict[str, int]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A row of the ledger, as a person reads it."""
+
+    id: int
+    email: str
+    state: State
+    message_id: str
+    """Empty until the message was built."""
+    provider: str
+    code: str
+    reason: str
+    attempts: int
+    retry_at: str
+    at: str
+    """Of the last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that a sender has taken, with all that is needed to build its message."""
+
+    id: int
+    campaign_id: int
+    step: int
+    address: str
+    attempts: int
+    """Before this one."""
+    email: str
+    values: Mapping[str, str]
+    """The contact's filled fields by template name; an empty field is absent, so that a template notices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a claimed delivery."""
+
+    state: State
+    provider: str = ""
+    code: str = ""
+    reason: str = ""
+    reference: str = ""
+    retry_at: datetime | None = None
+
+
+# --- the audience --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Whom a query selects at this moment."""
+
+    total: int
+    suppressed: int
+    """Those among them who will not be written to."""
+
+
+def audience(db: sqlite3.Connection, where: str, params: Sequence[object]) -> Audience:
+    """How many ``where`` (SQL over ``contact``) selects, and how many of them are suppressed."""
+    total = db.execute(f"SELECT count(*) FROM contact WHERE {where}", tuple(params)).fetchone()[0]
+    if db.execute("SELECT NOT EXISTS (SELECT 1 FROM suppression)").fetchone()[0]:
+        return Audience(total, 0)
+    suppressed = db.execute(
+        f"""SELECT count(*) FROM contact JOIN suppression ON suppression.key = suppression_key(contact.address)
+            WHERE {where}""",
+        tuple(params),
+    ).fetchone()[0]
+    return Audience(total, suppressed)
+
+
+def unsuppressed(db: sqlite3.Connection, where: str, params: Sequence[object]) -> Iterator[sqlite3.Row]:
+    """The contacts that would be written to, streamed; ``filled_values`` reads a row."""
+    return db.execute(
+        f"""SELECT contact.* FROM contact
+            WHERE {where} AND NOT EXISTS (SELECT 1 FROM suppression WHERE key = suppression_key(contact.address))
+            ORDER BY contact.id""",
+        tuple(params),
+    )
+
+
+def freeze(
+    db: sqlite3.Connection, campaign_id: int, step: int, where: str, params: Sequence[object], now: datetime
+) -> int:
+    """Put everyone whom ``where`` (SQL over ``contact``) selects into the ledger, the suppressed as suppressed.
+
+    Returns how many rows there are now. Freezing twice adds nobody twice.
+    """
+    db.execute(
+        f"""INSERT INTO delivery (campaign_id, step, address, contact_id, state, reason, at)
+            SELECT ?, ?, contact.address, contact.id,
+                   CASE WHEN suppression.key IS NULL THEN 'queued' ELSE 'suppressed' END,
+                   coalesce(suppression.reason, ''), ?
+            FROM contact LEFT JOIN suppression ON suppression.key = suppression_key(contact.address)
+            WHERE {where} ORDER BY contact.id
+            ON CONFLICT (campaign_id, step, address) DO NOTHING""",
+        (campaign_id, step, rfc3339(now), *params),
+    )
+    return counts(db, campaign_id).audience
+
+
+def counts(db: sqlite3.Connection, campaign_id: int) -> Counts:
+    by_state = dict(
+        db.execute(
+            "SELECT state, count(*) FROM delivery WHERE campaign_id = ? GROUP BY state", (campaign_id,)
+        ).fetchall()
+    )
+    by_state["queued"] = by_state.get("queued", 0) + by_state.pop("claimed", 0)
+    return Counts(audience=sum(by_state.values()), **by_state)
+
+
+# --- the sender's way ----------------------------------------------------------------------------------------------
+
+
+def claim(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Claimed | None:
+    """Take the next delivery that is due; ``None`` when none is, or the campaign is not running.
+
+    Suppression and the campaign's status are looked at here, in the claim's own transaction. Those found suppressed,
+    and those whose contact is gone, are settled on the way.
+    """
+    if not _is_running(db, campaign_id):
+        return None
+    stamp = rfc3339(now)
+    while (row := _next_due(db, campaign_id, stamp)) is not None:
+        if row["contact_id"] is None:
+            _move(db, row["id"], State.CANCELLED, now, reason="the contact was deleted")
+        elif row["suppressed"]:
+            _move(db, row["id"], State.SUPPRESSED, now, reason=row["suppressed"])
+        else:
+            _move(db, row["id"], State.CLAIMED, now)
+            return Claimed(
+                id=row["id"],
+                campaign_id=campaign_id,
+                step=row["step"],
+                address=row["address"],
+                attempts=row["attempts"],
+                email=row["email"],
+                values=filled_values(row),
+            )
+    return None
+
+
+CONTACT_FIELDS = ("email", "first_name", "last_name", "company", "title", "phone", "domain", "stage")
+"""A contact's own fields, as templates name them; custom fields come beside them."""
+
+
+def filled_values(row: sqlite3.Row) -> dict[str, str]:
+    """The non-empty fields of a contact's row, custom ones included; a contact's own field wins over a custom one."""
+    values = {name: value for name, value in json.loads(row["fields"]).items() if value}
+    values.update((name, row[name]) for name in CONTACT_FIELDS if row[name])
+    return values
+
+
+def _next_due(db: sqlite3.Connection, campaign_id: int, stamp: str) -> sqlite3.Row | None:
+    row: sqlite3.Row | None
+    for condition, params in (("state = 'queued'", ()), ("state = 'deferred' AND retry_at <= ?", (stamp,))):
+        row = db.execute(
+            f"""SELECT delivery.id, delivery.step, delivery.address, delivery.contact_id, delivery.attempts,
+                       suppression.reason AS suppressed, contact.email, contact.first_name,
+                       contact.last_name, contact.company, contact.title, contact.phone, contact.domain, contact.stage,
+                       contact.fields
+                FROM delivery LEFT JOIN contact ON contact.id = delivery.contact_id
+                     LEFT JOIN suppression ON suppression.key = suppression_key(delivery.address)
+                WHERE delivery.campaign_id = ? AND delivery.{condition} ORDER BY delivery.id LIMIT 1""",
+            (campaign_id, *params),
+        ).fetchone()
+        if row is not None:
+            return row
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a body must not leave now."""
+
+    why: str
+    """``stopped`` (the campaign does not run), ``suppressed``, or ``limit``."""
+    detail: str
+    until: datetime | None = None
+    """For ``limit``: when there is room again."""
+
+
+LIMIT_WINDOWS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+}
+
+
+def let_go(
+    db: sqlite3.Connection,
+    delivery: Claimed,
+    message_id: str,
+    provider: str,
+    limits: Mapping[str, int],
+    now: datetime,
+) -> Refusal | None:
+    """The write before the body: the row is ``sending`` with its Message-ID once this is committed.
+
+    The campaign's status, suppression and the provider's throttles are looked at once more, in the same transaction; a
+    ``Refusal`` means that nothing was written and the body must stay. The throttles are counted from the ledger itself,
+    so they hold over restarts and processes.
+    """
+    if not _is_running(db, delivery.campaign_id):
+        return Refusal("stopped", "the campaign does not run")
+    suppressed = db.execute(
+        "SELECT reason FROM suppression WHERE key = suppression_key(?)", (delivery.address,)
+    ).fetchone()
+    if suppressed:
+        return Refusal("suppressed", suppressed["reason"])
+    for window, most in limits.items():
+        room_at = _room_at(db, provider, LIMIT_WINDOWS[window], most, now)
+        if room_at is not None:
+            return Refusal("limit", f"{most} a {window} reached", room_at)
+    _move(db, delivery.id, State.SENDING, now, provider=provider, message_id=message_id)
+    return None
+
+
+def _room_at(db: sqlite3.Connection, provider: str, window: timedelta, most: int, now: datetime) -> datetime | None:
+    """When ``provider`` may send again under "``most`` per ``window``"; ``None`` when it may now."""
+    row = db.execute(
+        """SELECT sending_at FROM delivery WHERE provider = ? AND sending_at > ?
+           ORDER BY sending_at DESC LIMIT 1 OFFSET ?""",
+        (provider, rfc3339(now - window), most - 1),
+    ).fetchone()
+    return parse_rfc3339(row["sending_at"]) + window if row else None
+
+
+def settle(db: sqlite3.Connection, delivery_id: int, verdict: Verdict, now: datetime) -> None:
+    """Write down what became of a claimed delivery. Raises ``IllegalTransition``."""
+    _move(
+        db,
+        delivery_id,
+        verdict.state,
+        now,
+        provider=verdict.provider or None,
+        code=verdict.code,
+        reason=verdict.reason,
+        reference=verdict.reference,
+        retry_at=verdict.retry_at,
+    )
+
+
+def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
+    """After a sender died: what it was sending is unknown, what it had only claimed is queued again.
+
+    Call it only while holding the sender's lock. Returns (unknown, queued).
+    """
+    stamp = rfc3339(now)
+    reason = "the sender stopped while this was on its way"
+    every = "campaign_id IN (SELECT id FROM campaign)"  # lets the index find the few rows among millions
+    unknown = db.execute(
+        f"UPDATE delivery SET state = 'unknown', reason = ?, at = ? WHERE state = 'sending' AND {every}",
+        (reason, stamp),
+    )
+    queued = db.execute(f"UPDATE delivery SET state = 'queued', at = ? WHERE state = 'claimed' AND {every}", (stamp,))
+    return unknown.rowcount, queued.rowcount
+
+
+def next_retry_at(db: sqlite3.Connection, campaign_ids: Sequence[int]) -> datetime | None:
+    """When the first deferred delivery of these campaigns is due; ``None`` when none is deferred."""
+    marks = ", ".join("?" * len(campaign_ids))
+    row = db.execute(
+        f"SELECT min(retry_at) FROM delivery WHERE state = 'deferred' AND campaign_id IN ({marks})", tuple(campaign_ids)
+    ).fetchone()
+    return parse_rfc3339(row[0]) if row[0] else None
+
+
+# --- the person's way ----------------------------------------------------------------------------------------------
+
+
+def cancel_open(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
+    """Cancel what no sender has taken; what is on its way settles by itself. How many."""
+    return db.execute(
+        "UPDATE delivery SET state = 'cancelled', at = ? WHERE campaign_id = ? AND state IN ('queued', 'deferred')",
+        (rfc3339(now), campaign_id),
+    ).rowcount
+
+
+def retry_failed(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
+    """Queue the failed ones again, and only those. How many."""
+    return db.execute(
+        """UPDATE delivery SET state = 'queued', reason = '', code = '', attempts = 0, retry_at = NULL, at = ?
+           WHERE campaign_id = ? AND state = 'failed'""",
+        (rfc3339(now), campaign_id),
+    ).rowcount
+
+
+def resolve(db: sqlite3.Connection, campaign_id: int, address: str, to: State, now: datetime) -> int:
+    """A person's word on unknown deliveries: ``SENT``, ``FAILED``, or ``QUEUED`` to send once more with the same
+    Message-ID.
+
+    ``address`` is normalised; empty means all of the campaign's unknown ones. Returns how many. Raises
+    ``IllegalTransition`` for another state, ``NotFound`` when there is no unknown delivery like that.
+    """
+    if to not in MOVES[State.UNKNOWN]:
+        raise IllegalTransition(f"An unknown delivery cannot become {to}.", hint="Say sent, failed or queued.")
+    changed = db.execute(
+        """UPDATE delivery SET state = ?, reason = 'a person said so', at = ?
+           WHERE campaign_id = ? AND state = 'unknown' AND ? IN ('', address)""",
+        (to, rfc3339(now), campaign_id, address),
+    ).rowcount
+    if not changed:
+        raise NotFound(f"Campaign {campaign_id} has no unknown delivery{' to that address' if address else ''}.")
+    return changed
+
+
+def listed(
+    db: sqlite3.Connection, campaign_id: int, *, state: State | None = None, offset: int = 0, limit: int = -1
+) -> list[Delivery]:
+    """Rows of the ledger in the audience's order. ``limit`` -1 means all. ``queued`` includes the claimed."""
+    states = [state] if state else list(State)
+    if state == State.QUEUED:
+        states.append(State.CLAIMED)
+    rows = db.execute(
+        f"""SELECT delivery.*, coalesce(contact.email, delivery.address) AS email
+            FROM delivery LEFT JOIN contact ON contact.id = delivery.contact_id
+            WHERE campaign_id = ? AND state IN ({", ".join("?" * len(states))})
+            ORDER BY delivery.id LIMIT ? OFFSET ?""",
+        (campaign_id, *states, limit, offset),
+    )
+    return [_delivery(row) for row in rows]
+
+
+def _delivery(row: sqlite3.Row) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        email=row["email"],
+        state=State.QUEUED if row["state"] == State.CLAIMED else State(row["state"]),
+        message_id=row["message_id"] or "",
+        provider=row["provider"] or "",
+        code=row["code"],
+        reason=row["reason"],
+        attempts=row["attempts"],
+        retry_at=row["retry_at"] or "",
+        at=row["at"],
+    )
+
+
+def unknown_total(db: sqlite3.Connection) -> int:
+    """Over all campaigns: the deliveries that await a person's decision."""
+    return int(
+        db.execute(
+            "SELECT count(*) FROM campaign JOIN delivery ON campaign_id = campaign.id AND state = 'unknown'"
+        ).fetchone()[0]
+    )
+
+
+# --- inside --------------------------------------------------------------------------------------------------------
+
+
+def _is_running(db: sqlite3.Connection, campaign_id: int) -> bool:
+    row = db.execute("SELECT status FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
+    return row is not None and row["status"] == "running"
+
+
+def _move(
+    db: sqlite3.Connection,
+    delivery_id: int,
+    to: State,
+    now: datetime,
+    *,
+    provider: str | None = None,
+    message_id: str | None = None,
+    code: str = "",
+    reason: str = "",
+    reference: str = "",
+    retry_at: datetime | None = None,
+) -> None:
+    """The one UPDATE that moves a single delivery: only from a state that ``MOVES`` allows."""
+    stamp = rfc3339(now)
+    changed = db.execute(
+        f"""UPDATE delivery SET state = ?, at = ?,
+                   provider = coalesce(?, provider), message_id = coalesce(?, message_id),
+                   code = ?, reason = ?, reference = ?, retry_at = ?,
+                   sending_at = CASE WHEN ? = 'sending' THEN ? ELSE sending_at END,
+                   attempts = attempts + (? = 'claimed')
+            WHERE id = ? AND state IN ({_PLACEHOLDERS[to]})""",
+        (
+            to,
+            stamp,
+            provider,
+            message_id,
+            code,
+            reason,
+            reference,
+            rfc3339(retry_at) if retry_at else None,
+            to,
+            stamp,
+            to,
+            delivery_id,
+        ),
+    ).rowcount
+    if not changed:
+        row = db.execute("SELECT state FROM delivery WHERE id = ?", (delivery_id,)).fetchone()
+        raise IllegalTransition(
+            f"Delivery {delivery_id} is {row['state'] if row else 'not there'}; it cannot become {to}."
+        )

@@ -1,0 +1,236 @@
+"""The schema of ``aicmo.db``, as the steps that built it.
+
+Append-only: a step that has been released is never edited. Each runs in one transaction with its own record. Before the
+first step touches a database that already holds something, the file is copied beside itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aicmo.clock import SYSTEM_CLOCK, Clock
+from aicmo.errors import StoreDamaged, StoreNewer
+from aicmo.paths import make_private
+from aicmo.store.database import Database, connect, create_private_file, translated
+
+if TYPE_CHECKING:
+    from sqlite_utils import Migrations
+    from sqlite_utils.db import Database as SqliteUtilsDatabase
+
+APPLICATION_ID = 0x41494D4F
+"""``AIMO`` in the file's header: tells our database from any other."""
+SCHEMA_VERSION = 1
+"""How many steps there are; also kept in the file as ``user_version``, so that opening an up-to-date file is cheap."""
+
+
+def open_database(path: Path, *, clock: Clock = SYSTEM_CLOCK) -> Database:
+    """Open ``path``, creating or migrating it first if need be.
+
+    Raises ``StoreNewer``, ``StoreReadOnly``, ``StoreDamaged`` or ``StoreLocked``; the file is then as it was.
+    """
+    create_private_file(path)
+    with translated(path), contextlib.closing(connect(path)) as connection:
+        if _version(connection, path) < SCHEMA_VERSION:
+            with _only_one_migrates(path):
+                _migrate(connection, path, clock.now())
+    return Database(path)
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise StoreNewer(
+            f"{path} was written by a newer AICMO (schema {version}; this program knows {SCHEMA_VERSION}).",
+            hint="Nothing was changed. Upgrade this program, or name another folder with --data-dir.",
+        )
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and mark != APPLICATION_ID:
+        raise StoreDamaged(
+            f"{path} is not an AICMO database.", hint="Nothing was changed. Name another folder with --data-dir."
+        )
+    return version
+
+
+@contextlib.contextmanager
+def _only_one_migrates(path: Path) -> Iterator[None]:
+    """Held by the operating system, so that two programs started together migrate once."""
+    lock = path.with_name(path.name + ".migrating")
+    with lock.open("a") as handle:
+        make_private(lock)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, now: datetime) -> None:
+    from sqlite_utils import Database as SqliteUtilsDatabase
+
+    version = _version(connection, path)
+    if version == SCHEMA_VERSION:  # another program was faster
+        return
+    connection.execute("PRAGMA journal_mode=WAL")
+    if version > 0:
+        copy = path.with_name(f"{path.name}.schema-{version}.{now:%Y%m%dT%H%M%S}")
+        connection.execute("VACUUM INTO ?", (str(copy),))
+        make_private(copy)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    _steps().apply(SqliteUtilsDatabase(connection))
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _steps() -> Migrations:
+    from sqlite_utils import Migrations
+
+    steps = Migrations("aicmo")
+
+    @steps()
+    def first_campaign(db: SqliteUtilsDatabase) -> None:
+        for statement in _FIRST_CAMPAIGN:
+            db.execute(statement)
+        db.execute(
+            "INSERT INTO meta VALUES ('secret', ?), ('instance', ?)", [secrets.token_bytes(32), secrets.token_bytes(8)]
+        )
+
+    return steps
+
+
+_FIRST_CAMPAIGN = (
+    # What belongs to this database as a whole: the key of its hashes, its identity.
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
+    # --- people
+    """CREATE TABLE contact (
+        id INTEGER PRIMARY KEY,
+        address TEXT NOT NULL UNIQUE,               -- the normalised address: who this is
+        email TEXT NOT NULL,                        -- the address as its owner writes it
+        first_name TEXT NOT NULL DEFAULT '',
+        last_name TEXT NOT NULL DEFAULT '',
+        company TEXT NOT NULL DEFAULT '',
+        title TEXT NOT NULL DEFAULT '',
+        phone TEXT NOT NULL DEFAULT '',
+        domain TEXT NOT NULL,                       -- the registrable part of the address's domain
+        stage TEXT NOT NULL DEFAULT 'NEW'
+            CHECK (stage IN ('NEW', 'ENRICHED', 'VERIFIED', 'ENGAGED', 'CONVERTED', 'DISQUALIFIED')),
+        fields TEXT NOT NULL DEFAULT '{}',          -- custom fields, a JSON object of strings
+        import_id INTEGER REFERENCES import (id),
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX contact_domain ON contact (domain)",
+    """CREATE VIRTUAL TABLE contact_fts USING fts5 (
+        email, first_name, last_name, company, title,
+        content='contact', content_rowid='id', tokenize='unicode61 remove_diacritics 2'
+    )""",
+    """CREATE TRIGGER contact_fts_insert AFTER INSERT ON contact BEGIN
+        INSERT INTO contact_fts (rowid, email, first_name, last_name, company, title)
+        VALUES (new.id, new.email, new.first_name, new.last_name, new.company, new.title);
+    END""",
+    """CREATE TRIGGER contact_fts_delete AFTER DELETE ON contact BEGIN
+        INSERT INTO contact_fts (contact_fts, rowid, email, first_name, last_name, company, title)
+        VALUES ('delete', old.id, old.email, old.first_name, old.last_name, old.company, old.title);
+    END""",
+    """CREATE TRIGGER contact_fts_update AFTER UPDATE OF email, first_name, last_name, company, title ON contact BEGIN
+        INSERT INTO contact_fts (contact_fts, rowid, email, first_name, last_name, company, title)
+        VALUES ('delete', old.id, old.email, old.first_name, old.last_name, old.company, old.title);
+        INSERT INTO contact_fts (rowid, email, first_name, last_name, company, title)
+        VALUES (new.id, new.email, new.first_name, new.last_name, new.company, new.title);
+    END""",
+    """CREATE TABLE tag (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,                   -- what two spellings have in common
+        name TEXT NOT NULL                          -- as it was first written
+    ) STRICT""",
+    """CREATE TABLE contact_tag (
+        tag_id INTEGER NOT NULL REFERENCES tag (id) ON DELETE CASCADE,
+        contact_id INTEGER NOT NULL REFERENCES contact (id) ON DELETE CASCADE,
+        PRIMARY KEY (tag_id, contact_id)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX contact_tag_contact ON contact_tag (contact_id)",
+    """CREATE TABLE import (
+        id INTEGER PRIMARY KEY,
+        source TEXT NOT NULL,                       -- the file's name
+        status TEXT NOT NULL CHECK (status IN ('running', 'done', 'cancelled')),
+        counts TEXT NOT NULL DEFAULT '{}',          -- JSON: rows, created, updated, unchanged, skipped, rejected
+        started_at TEXT NOT NULL,
+        finished_at TEXT
+    ) STRICT""",
+    """CREATE TABLE suppression (
+        key BLOB PRIMARY KEY,                       -- suppression_key(address): outlives the contact
+        reason TEXT NOT NULL CHECK (reason IN ('unsubscribed', 'bounced', 'complained', 'manual')),
+        source TEXT NOT NULL,                       -- who or what said so
+        created_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    # --- what is said to them
+    """CREATE TABLE content (
+        id INTEGER PRIMARY KEY,
+        type TEXT NOT NULL,
+        title TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE content_version (
+        id INTEGER PRIMARY KEY,
+        content_id INTEGER NOT NULL REFERENCES content (id) ON DELETE CASCADE,
+        number INTEGER NOT NULL,                    -- 1, 2, 3 ...
+        subject TEXT NOT NULL,
+        preheader TEXT NOT NULL,
+        body TEXT NOT NULL,
+        format TEXT NOT NULL CHECK (format IN ('markdown', 'html')),
+        hash TEXT NOT NULL,                         -- of subject, preheader, body, format: what is approved
+        created_at TEXT NOT NULL,
+        UNIQUE (content_id, number)
+    ) STRICT""",
+    """CREATE TABLE approval (
+        content_hash TEXT PRIMARY KEY,
+        approved_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE campaign (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        content_id INTEGER NOT NULL REFERENCES content (id),
+        audience TEXT NOT NULL,                     -- a contact query
+        status TEXT NOT NULL DEFAULT 'draft'
+            CHECK (status IN ('draft', 'approved', 'scheduled', 'running', 'paused', 'cancelled')),
+        pause_reason TEXT NOT NULL DEFAULT '',      -- why the program itself paused it
+        version_id INTEGER REFERENCES content_version (id),   -- what is being sent; fixed at the start
+        sender TEXT,                                -- JSON: who it is sent as; fixed at the start
+        created_at TEXT NOT NULL,
+        scheduled_at TEXT,
+        started_at TEXT
+    ) STRICT""",
+    # --- the ledger: who got it, who did not, and why
+    """CREATE TABLE delivery (
+        id INTEGER PRIMARY KEY,
+        campaign_id INTEGER NOT NULL REFERENCES campaign (id),
+        step INTEGER NOT NULL DEFAULT 1,
+        address TEXT NOT NULL,                      -- normalised; unique in the campaign's step: nobody is queued twice
+        contact_id INTEGER REFERENCES contact (id) ON DELETE SET NULL,
+        state TEXT NOT NULL CHECK (state IN ('queued', 'claimed', 'sending', 'sent', 'deferred', 'failed', 'unknown',
+                                             'suppressed', 'cancelled', 'bounced')),
+        message_id TEXT,                            -- on disk before the first byte of the body leaves
+        provider TEXT,                              -- who carried it, or tried last
+        code TEXT NOT NULL DEFAULT '',              -- the server's own
+        reason TEXT NOT NULL DEFAULT '',
+        reference TEXT NOT NULL DEFAULT '',         -- the server's queue id
+        attempts INTEGER NOT NULL DEFAULT 0,
+        retry_at TEXT,                              -- of a deferred one
+        sending_at TEXT,                            -- when the body was let go: what the throttles count
+        at TEXT NOT NULL,                           -- of the last change
+        UNIQUE (campaign_id, step, address)
+    ) STRICT""",
+    "CREATE INDEX delivery_state ON delivery (campaign_id, state)",
+    "CREATE INDEX delivery_throttle ON delivery (provider, sending_at) WHERE sending_at IS NOT NULL",
+    """CREATE TABLE lease (
+        name TEXT PRIMARY KEY,
+        pid INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        what TEXT NOT NULL,                         -- the command, for whoever asks who it is
+        since TEXT NOT NULL,
+        seen_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
