@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
@@ -188,29 +189,27 @@ class HealthRegistry:
     # --- a provider that is closed ------------------------------------------------------------------------------------
 
     async def _admit_closed(self, provider: Provider, state: ProviderState, *, take_probe: bool) -> Admission:
-        now = self._clock.now()
+        now, mine = self._clock.now(), f"{self._owner}-{os.urandom(4).hex()}"
         until = breaker.closed_until(state, now)
         if state.open_reason == Outcome.AUTH and until is not None:
             fingerprint = await self._fingerprint(provider)
             if not fingerprint or fingerprint == state.config_fingerprint:
                 return self._closed(state, until)
-            if take_probe:
-                state = await self._update(state.name, lambda found: _unblock(found, fingerprint, now))
-            return Admission(state.name, True, state.gen)
-        if until is not None:
+            step: Change = partial(_unblock, fingerprint=fingerprint, now=now)
+        elif until is not None:
             return self._closed(state, until)
-        if breaker.probe_under_way(state, now):
+        elif breaker.probe_under_way(state, now):
             return self._closed(state, now + timedelta(seconds=PROBE_POLL_S))
+        elif breaker.needs_probe(state):
+            step = partial(breaker.take_probe, now=now, owner=mine)
+        else:
+            step = partial(_reopen_due, now=now)
         if not take_probe:
             return Admission(state.name, True, state.gen)
-        if not breaker.needs_probe(state):
-            state = await self._update(state.name, lambda found: _reopen_due(found, now))
-            return Admission(state.name, True, state.gen)
-        mine = f"{self._owner}-{os.urandom(4).hex()}"
-        state = await self._update(state.name, lambda found: breaker.take_probe(found, now, mine))
+        state = await self._update(state.name, step)
         if state.lease_owner == mine:
             return Admission(state.name, True, state.gen, probe=True)
-        if state.state == OK:  # another's probe came back meanwhile
+        if state.state == OK:  # by this step, or by that of somebody faster
             return Admission(state.name, True, state.gen)
         return self._closed(state, breaker.closed_until(state, now) or now + timedelta(seconds=PROBE_POLL_S))
 

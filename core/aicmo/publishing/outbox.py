@@ -105,7 +105,7 @@ class Outbox:
         self._lock_file = lock_file
         self._what = what
         self._clock = clock
-        self._builders: dict[int, tuple[MessageBuilder, SenderIdentity]] = {}
+        self._builders: dict[int, MessageBuilder] = {}
         self._identity: meta.Identity | None = None
         self._counts: Counter[str] = Counter()
         self._faults_in_a_row: Counter[int] = Counter()
@@ -226,11 +226,11 @@ class Outbox:
 
     async def _deliver(self, claimed: Claimed) -> tuple[Claimed, Verdict, Attempt | None]:
         try:
-            builder, sender = await self._builder(claimed.campaign_id)
+            builder = await self._builder(claimed.campaign_id)
             message = builder.build(self._recipient(claimed), self._clock.now())
         except AicmoError as error:  # this recipient's message cannot be built; the others' can
             return claimed, Verdict(State.FAILED, reason=error.message), None
-        mail = OutgoingMail(mail_from=sender.email, recipient=claimed.email, raw=message.raw)
+        mail = OutgoingMail(mail_from=message.mail_from, recipient=message.recipient, raw=message.raw)
         let_go = False
 
         async def carry(provider: EmailProvider) -> Attempt:
@@ -285,15 +285,14 @@ class Outbox:
         elif result.served_by:
             self._closed_until = None
 
-    async def _builder(self, campaign_id: int) -> tuple[MessageBuilder, SenderIdentity]:
+    async def _builder(self, campaign_id: int) -> MessageBuilder:
         if campaign_id not in self._builders:
 
-            def load(db: sqlite3.Connection) -> tuple[MessageBuilder, SenderIdentity]:
+            def load(db: sqlite3.Connection) -> MessageBuilder:
                 campaign = campaigns.get(db, campaign_id)
                 assert campaign.version_id is not None  # a running campaign has fixed what it sends
-                sender = SenderIdentity(**campaign.sender)
                 draft = contents.get_version(db, campaign.version_id).draft
-                return MessageBuilder(draft, sender, campaign.name), sender
+                return MessageBuilder(draft, SenderIdentity(**campaign.sender), campaign.name)
 
             self._builders[campaign_id] = await self._db.aread(load)
         return self._builders[campaign_id]
@@ -364,7 +363,6 @@ def _write_down(
 
 
 def _next_due(db: sqlite3.Connection, now: datetime) -> datetime | None:
-    """When there is something to do: now, if a scheduled campaign has just begun; else later; ``None`` for never."""
-    if start_due(db, now):
-        return now
-    return deliveries.next_retry_at(db, campaigns.running_ids(db))
+    """When there is something to do, what a scheduled campaign has just begun with included; ``None`` for never."""
+    start_due(db, now)
+    return deliveries.next_due_at(db, campaigns.running_ids(db), now)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.address import normalise
 from aicmo.crm.query import parse_query
-from aicmo.errors import ApprovalNeeded, InvalidInput, NotFound
+from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFound
 from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.preflight import CheckReport, check
 from aicmo.publishing.schedule import begin
@@ -231,6 +231,9 @@ class PublishingPipeline:
         now = self._clock.now()
 
         def go_on(db: sqlite3.Connection) -> Campaign:
+            campaign = campaigns.get(db, campaign_id)
+            if campaign.status is not CampaignStatus.PAUSED:
+                raise IllegalTransition(f"Campaign {campaign_id} is {campaign.status}, not paused.")
             if deliveries.counts(db, campaign_id).audience:
                 campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
             else:
@@ -304,7 +307,7 @@ class PublishingPipeline:
         values = deliveries.filled_values(row) if row is not None else {}
         now = self._clock.now()
         message = builder.build(Recipient(recipient, values, token=f"{campaign_id}.0.test-{now:%Y%m%d%H%M%S%f}"), now)
-        mail = OutgoingMail(mail_from=self._sender.email, recipient=recipient, raw=message.raw)
+        mail = OutgoingMail(mail_from=message.mail_from, recipient=message.recipient, raw=message.raw)
 
         async def nothing_to_write() -> None:
             """A test stands in no ledger."""

@@ -26,9 +26,8 @@ def begin(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
     return deliveries.freeze(db, campaign_id, FIRST_STEP, where, params, now)
 
 
-def start_due(db: sqlite3.Connection, now: datetime) -> int:
-    """Begin the scheduled campaigns whose time has come; pause those that are late. How many began."""
-    began = 0
+def start_due(db: sqlite3.Connection, now: datetime) -> None:
+    """Begin the scheduled campaigns whose time has come; pause those that are late."""
     for campaign_id in campaigns.due_ids(db, now):
         campaign = campaigns.get(db, campaign_id)
         assert campaign.scheduled_at is not None  # that is what made it due
@@ -43,5 +42,3 @@ def start_due(db: sqlite3.Connection, now: datetime) -> int:
             )
         else:
             begin(db, campaign_id, now)
-            began += 1
-    return began

@@ -32,8 +32,8 @@ def verdict_of(result: ChainResult, *, attempts_before: int, let_go: bool, now: 
         return _as(told, State.UNKNOWN)
     if final.applied is Applied.YES:
         return told
-    if final.outcome is Outcome.INPUT or final.permanent:
-        return _as(told, State.FAILED)
+    if final.outcome is Outcome.INPUT or final.permanent or (is_sender_fault(final) and final.code.startswith("5")):
+        return _as(told, State.FAILED)  # unchanged content is never offered twice to who refused it
     if final.outcome in (Outcome.RECIPIENT, Outcome.CONTENT):
         if attempts_before >= len(BACKOFF):
             return _as(told, State.FAILED, reason=f"given up after {attempts_before + 1} tries: {told.reason}")

@@ -338,12 +338,14 @@ def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
     return unknown.rowcount, queued.rowcount
 
 
-def next_retry_at(db: sqlite3.Connection, campaign_ids: Sequence[int]) -> datetime | None:
-    """When the first deferred delivery of these campaigns is due; ``None`` when none is deferred."""
+def next_due_at(db: sqlite3.Connection, campaign_ids: Sequence[int], now: datetime) -> datetime | None:
+    """When these campaigns have something to send: now, or when the first deferred one is due; ``None`` for never."""
     marks = ", ".join("?" * len(campaign_ids))
-    row = db.execute(
-        f"SELECT min(retry_at) FROM delivery WHERE state = 'deferred' AND campaign_id IN ({marks})", tuple(campaign_ids)
-    ).fetchone()
+    queued = f"SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'queued' AND campaign_id IN ({marks}))"
+    if db.execute(queued, tuple(campaign_ids)).fetchone()[0]:
+        return now
+    deferred = f"SELECT min(retry_at) FROM delivery WHERE state = 'deferred' AND campaign_id IN ({marks})"
+    row = db.execute(deferred, tuple(campaign_ids)).fetchone()
     return parse_rfc3339(row[0]) if row[0] else None
 
 

@@ -156,6 +156,18 @@ class SmtpProvider:
             reference=queue_id[1] if queue_id else reply.text,
         )
 
+    async def check(self) -> Attempt:
+        """Connect, log in as configured and take leave: whether the server would serve us now. Nothing is sent."""
+        started, way = self._clock.monotonic(), _Way()
+        try:
+            async with self._pool.slots:
+                connection = await self._open(way)
+        except (_Refused, _Unsendable, AicmoError, aiosmtplib.SMTPException, OSError) as error:
+            return self._failed(error, way, self._clock.monotonic() - started)
+        latency_s = self._clock.monotonic() - started
+        await connection.quit()
+        return Attempt(self.name, Outcome.OK, Applied.NO, way.phase, latency_s=latency_s)
+
     async def close(self) -> None:
         """Take leave of the server on every idle connection."""
         await self._pool.close()

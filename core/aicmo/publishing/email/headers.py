@@ -12,8 +12,9 @@ import re
 from collections.abc import Sequence
 from email.header import Header
 
+from aicmo.crm.address import normalise
 from aicmo.errors import InvalidInput
-from aicmo.text import one_line
+from aicmo.text import one_line, shown
 
 LINE_LENGTH = 76
 """RFC 5322 2.1.1 asks for 78 or fewer; encoded-words are bound to 76 (RFC 2047 2)."""
@@ -45,7 +46,7 @@ def _folds(value: str) -> bool:
     return max(map(len, value.split(" "))) < LINE_LENGTH - 20
 
 
-def mailbox(name: str, address: str) -> str:
+def mailbox(name: str, address: str, *, header: str) -> str:
     """``"Ada Lovelace" <ada@example.com>``; the address alone when there is no usable name (RFC 5322 3.4)."""
     name = one_line(name)
     if not name or len(name) > LONGEST_NAME:
@@ -53,9 +54,24 @@ def mailbox(name: str, address: str) -> str:
     if name.isascii() and "=?" not in name:
         phrase = name if _TOKENS.fullmatch(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     else:
-        phrase = Header(name, "utf-8", maxlinelen=LINE_LENGTH).encode(linesep="\r\n")
-    separator = "\r\n " if len(phrase) + len(address) + 10 > LINE_LENGTH else " "
+        phrase = Header(name, "utf-8", header_name=header, maxlinelen=LINE_LENGTH).encode(linesep="\r\n")
+    separator = "\r\n " if len(header) + len(phrase) + len(address) + 5 > LINE_LENGTH else " "
     return f"{phrase}{separator}<{address}>"
+
+
+def wire_address(email: str) -> str:
+    """``email`` as any server takes it: the domain in its ASCII form (RFC 5891). Raises ``InvalidInput``.
+
+    A local part beyond ASCII needs SMTPUTF8 (RFC 6531), which not every server on the way offers; it is refused.
+    """
+    local = email.rpartition("@")[0]
+    if not local.isascii():
+        raise InvalidInput(
+            f"{shown(email)} cannot be written to: its part before the @ is not ASCII.", hint="Ask for another address."
+        )
+    if email.isascii():
+        return email
+    return f"{local}@{normalise(email).address.rpartition('@')[2]}"
 
 
 def check_headers(block: bytes, intended: Sequence[bytes]) -> None:

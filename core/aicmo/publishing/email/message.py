@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from urllib.parse import quote
 
 from aicmo.errors import InvalidInput
-from aicmo.publishing.email.headers import check_headers, mailbox, unstructured
+from aicmo.publishing.email.headers import check_headers, mailbox, unstructured, wire_address
 from aicmo.publishing.email.templates import Filled, MessageTemplate
 from aicmo.store.contents import Draft
 from aicmo.store.meta import Identity
@@ -45,10 +45,6 @@ class SenderIdentity:
     postal_address: str
     reply_to: str = ""
 
-    @property
-    def domain(self) -> str:
-        return self.email.rpartition("@")[2].encode("idna").decode() if self.email else ""
-
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
@@ -65,6 +61,10 @@ class Recipient:
 class BuiltMessage:
     message_id: str
     """With its angle brackets."""
+    mail_from: str
+    """The envelope's sender, which is the one in From."""
+    recipient: str
+    """The envelope's recipient, which is the one in To."""
     raw: bytes
     """CRLF line ends throughout, ASCII only."""
     words: Filled
@@ -88,16 +88,19 @@ class MessageBuilder:
             raise InvalidInput("No sender is set.", hint="Set email under [sender] in the configuration.")
         self.template = MessageTemplate(draft)
         self._sender = sender
+        self._mail_from = wire_address(sender.email)
+        self._domain = self._mail_from.rpartition("@")[2]
+        self._replies_to = wire_address(sender.reply_to or sender.email)
         self._campaign_name = campaign_name
         # "=_" cannot occur in quoted-printable text (RFC 2045 6.7), so the boundary can never meet a body.
         boundary = f"=_aicmo_{hashlib.sha256((draft.hash + boundary_seed).encode()).hexdigest()[:24]}"
-        self._from = f"From: {mailbox(sender.name, sender.email)}\r\n"
+        self._from = f"From: {mailbox(sender.name, self._mail_from, header='From')}\r\n"
         self._names: tuple[bytes, ...] = HEADERS
         if sender.reply_to:
-            self._from += f"Reply-To: {sender.reply_to}\r\n"
+            self._from += f"Reply-To: {self._replies_to}\r\n"
             self._names = (HEADERS[0], b"Reply-To", *HEADERS[1:])
         self._static = (
-            f"List-Id: {mailbox(sender.name, f'news.{sender.domain}')}\r\n"
+            f"List-Id: {mailbox(sender.name, f'news.{self._domain}', header='List-Id')}\r\n"
             "Precedence: bulk\r\n"
             "MIME-Version: 1.0\r\n"
             f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n'
@@ -123,11 +126,12 @@ class MessageBuilder:
         """The finished message. Raises ``TemplateInvalid``, or ``HeaderMismatch`` when a value would have added a
         header."""
         words = self.fill(recipient)
-        message_id = f"<{recipient.token}@{self._sender.domain}>"
+        message_id = f"<{recipient.token}@{self._domain}>"
+        to = wire_address(recipient.email)
         name = f"{recipient.values.get('first_name', '')} {recipient.values.get('last_name', '')}"
         head = (
             f"{self._from}"
-            f"To: {mailbox(name, recipient.email)}\r\n"
+            f"To: {mailbox(name, to, header='To')}\r\n"
             f"Subject: {unstructured(words.subject, name='Subject')}\r\n"
             f"Date: {format_datetime(now)}\r\n"
             f"Message-ID: {message_id}\r\n"
@@ -138,12 +142,11 @@ class MessageBuilder:
         raw = b"".join(
             (head, self._before_text, _quoted(words.text), self._before_html, _quoted(words.html), self._end)
         )
-        return BuiltMessage(message_id, raw, words)
+        return BuiltMessage(message_id, self._mail_from, to, raw, words)
 
     def _unsubscribe(self, recipient: Recipient) -> str:
         """A mailto that names the delivery: works with no web server (RFC 2369 3.2)."""
-        mailbox_read = quote(self._sender.reply_to or self._sender.email, safe="@")
-        return f"mailto:{mailbox_read}?subject=unsubscribe-{recipient.token}"
+        return f"mailto:{quote(self._replies_to, safe='@')}?subject=unsubscribe-{recipient.token}"
 
 
 def _quoted(text: str) -> bytes:

@@ -135,7 +135,15 @@ def _environment(*, html: bool) -> Environment:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=html, keep_trailing_newline=True)
+    class Missing(StrictUndefined):
+        """Using it is an error; asking whether it is there (``{% if company %}``) is the author's care."""
+
+        __slots__ = ()
+
+        def __bool__(self) -> bool:  # type: ignore[override]  # its parent raises
+            return False
+
+    return ImmutableSandboxedEnvironment(undefined=Missing, autoescape=html, keep_trailing_newline=True)
 
 
 def _variables(source: str) -> set[str]:

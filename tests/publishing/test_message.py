@@ -1,0 +1,117 @@
+"""A message says what was meant, whatever its recipient is called."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+from datetime import UTC, datetime
+from email.message import EmailMessage
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aicmo.publishing.email.headers import HeaderMismatch, check_headers
+from aicmo.publishing.email.message import HEADERS, BuiltMessage, MessageBuilder, Recipient, SenderIdentity
+from aicmo.sandbox.people import HOSTILE_FIRST_NAMES
+from aicmo.store.contents import Draft
+from aicmo.text import one_line
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+ADA = SenderIdentity("Ada Lovelace", "ada@example.com", "1 Analytical Way, London")
+DRAFT = Draft(
+    "News for {{ first_name }}",
+    "Hello **{{ first_name }}**,\n\nsee [the tour](https://news.example/?a=1&b=2).\n",
+    "Short",
+)
+NAMES = [header.decode() for header in HEADERS]
+
+
+def built(draft: Draft = DRAFT, sender: SenderIdentity = ADA, **values: str) -> BuiltMessage:
+    recipient = Recipient("jane@acme.example", {"email": "jane@acme.example", **values}, "1.7.abc")
+    return MessageBuilder(draft, sender, "Autumn news").build(recipient, NOW)
+
+
+def parsed(message: BuiltMessage) -> EmailMessage:
+    read = email.message_from_bytes(message.raw, policy=email.policy.default)
+    assert isinstance(read, EmailMessage)
+    return read
+
+
+def assert_sound(message: BuiltMessage) -> EmailMessage:
+    """What a strict reader asks: the intended headers and no other, no defects, short ASCII lines ending in CRLF."""
+    read = parsed(message)
+    assert read.keys() == NAMES
+    assert not read.defects and not any(part.defects for part in read.walk())
+    lines = message.raw.split(b"\r\n")
+    assert max(map(len, lines)) <= 78
+    assert message.raw.isascii() and not any(b"\r" in line or b"\n" in line or b"\0" in line for line in lines)
+    addresses = read["To"].addresses
+    assert [address.addr_spec for address in addresses] == ["jane@acme.example"]
+    return read
+
+
+def test_a_message_has_both_parts_and_the_way_out_in_each() -> None:
+    read = assert_sound(built(first_name="Jane"))
+    text, html = read.get_body(("plain",)), read.get_body(("html",))
+    assert text is not None and html is not None
+    for body in (text.get_content(), html.get_content()):
+        assert "Hello" in body and "Jane" in body and "1 Analytical Way, London" in body
+        assert "unsubscribe-1.7.abc" in body
+    assert "the tour (https://news.example/?a=1&b=2)" in text.get_content()
+    assert read["List-Unsubscribe"] == "<mailto:ada@example.com?subject=unsubscribe-1.7.abc>"
+    assert read["Message-ID"] == "<1.7.abc@example.com>" == built(first_name="Jane").message_id
+    assert (read["Subject"], read["Precedence"]) == ("News for Jane", "bulk")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*HOSTILE_FIRST_NAMES, "a\r\nBcc: x@evil.example", 'q"uote\\', "Ünal", ", ; <x@y.example>"],
+    ids=lambda name: ascii(name[:30]),
+)
+def test_a_hostile_name_adds_no_header_and_no_recipient(name: str) -> None:
+    read = assert_sound(built(first_name=name))
+    assert one_line(read["Subject"]) == one_line(f"News for {name}")
+    assert "Bcc" not in read
+
+
+@settings(deadline=None)
+@given(
+    name=st.text(min_size=1).filter(lambda text: one_line(text)),
+    subject=st.text(alphabet=st.characters(exclude_characters="{}%#")).filter(lambda text: one_line(text)),
+)
+def test_headers_say_what_was_meant_for_any_name_and_subject(name: str, subject: str) -> None:
+    message = built(Draft(subject + " {{ first_name }}", "Hi"), first_name=one_line(name))
+    read = assert_sound(message)
+    # The reader folds white space; what one_line made of it is what was meant.
+    assert one_line(str(read["Subject"])) == message.words.subject
+
+
+@pytest.mark.parametrize(
+    "block",
+    [b"From: a\r\nBcc: x\r\n", b"From: a\r\n\r\nbody", b"From: a\rBcc: x\r\n", b"From: \xff\r\n", b"From: a\0\r\n"],
+)
+def test_a_block_of_headers_that_was_not_meant_is_refused(block: bytes) -> None:
+    with pytest.raises(HeaderMismatch):
+        check_headers(block, [b"From"])
+
+
+def test_a_field_is_never_read_as_markdown_html_or_template() -> None:
+    name = "**x** <b>y</b> {{ 7 * 7 }}"
+    read = parsed(built(first_name=name))
+    text, html = read.get_body(("plain",)), read.get_body(("html",))
+    assert text is not None and name in text.get_content()
+    assert html is not None and "**x** &lt;b&gt;y&lt;/b&gt; {{ 7 * 7 }}" in html.get_content()
+
+
+def test_an_international_sender_and_domain_are_encoded() -> None:
+    read = parsed(built(sender=SenderIdentity("Zoë Müller", "zoe@müller.example", "Weg 1"), first_name="Jane"))
+    assert read["From"].addresses[0].display_name == "Zoë Müller"
+    assert read["Message-ID"].endswith("@xn--mller-kva.example>")
+
+
+def test_replies_and_unsubscribes_go_where_the_sender_reads() -> None:
+    sender = SenderIdentity("Ada", "news@example.com", "1 Way", reply_to="ada@example.com")
+    read = parsed(built(sender=sender, first_name="Jane"))
+    assert read["Reply-To"] == "ada@example.com"
+    assert read["List-Unsubscribe"].startswith("<mailto:ada@example.com?")

@@ -1,0 +1,81 @@
+"""What a server's answer means for a delivery: the whole table, without a socket."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aicmo.gateways import Applied, Attempt, ChainResult, Outcome
+from aicmo.publishing.verdicts import BACKOFF, PROVIDER_BACKOFF, is_dead_address, verdict_of
+from aicmo.store.deliveries import MOVES, State
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+SOON, LATE = NOW + timedelta(seconds=1), NOW + timedelta(hours=9)
+
+
+def one(outcome: Outcome, applied: Applied = Applied.NO, **more: object) -> ChainResult:
+    final = Attempt("smtp-a", outcome, applied, detail="told", **more)  # type: ignore[arg-type]
+    return ChainResult((final,), final, final.retry_at)
+
+
+TABLE = [
+    # result, was let go, state, retry_at
+    (one(Outcome.OK, Applied.YES, code="250"), True, State.SENT, None),
+    (one(Outcome.AMBIGUOUS, Applied.UNKNOWN), True, State.UNKNOWN, None),
+    (one(Outcome.CANCELLED, Applied.UNKNOWN), True, State.UNKNOWN, None),
+    (one(Outcome.INPUT), False, State.FAILED, None),
+    (one(Outcome.RECIPIENT, code="550 5.1.1", permanent=True), False, State.FAILED, None),
+    (one(Outcome.RECIPIENT, code="450"), False, State.DEFERRED, NOW + BACKOFF[0]),
+    (one(Outcome.RECIPIENT, code="450", retry_at=SOON), False, State.DEFERRED, NOW + BACKOFF[0]),
+    (one(Outcome.RECIPIENT, code="450", retry_at=LATE), False, State.DEFERRED, LATE),
+    (one(Outcome.CONTENT, code="554 5.7.1"), True, State.FAILED, None),
+    (one(Outcome.CONTENT, code="451 4.7.1"), True, State.DEFERRED, NOW + BACKOFF[0]),
+    (one(Outcome.TRANSIENT), False, State.DEFERRED, NOW + PROVIDER_BACKOFF),
+    (one(Outcome.RATE_LIMITED, retry_at=LATE), True, State.DEFERRED, LATE),
+    (one(Outcome.AUTH), False, State.DEFERRED, NOW + PROVIDER_BACKOFF),
+    (one(Outcome.SKIPPED), False, State.QUEUED, None),
+    (one(Outcome.CANCELLED), False, State.QUEUED, None),
+    (one(Outcome.CANCELLED), True, State.DEFERRED, NOW + PROVIDER_BACKOFF),
+]
+
+
+@pytest.mark.parametrize(("result", "let_go", "state", "retry_at"), TABLE)
+def test_the_table(result: ChainResult, let_go: bool, state: State, retry_at: datetime | None) -> None:
+    verdict = verdict_of(result, attempts_before=0, let_go=let_go, now=NOW)
+    assert (verdict.state, verdict.retry_at) == (state, retry_at)
+    assert state in MOVES[State.SENDING if let_go else State.CLAIMED] or (state is State.SENT and let_go)
+
+
+def test_every_outcome_leads_somewhere_the_ledger_allows() -> None:
+    for outcome in Outcome:
+        for applied in Applied:
+            for let_go in (True, False):
+                if applied is not Applied.NO and not let_go:
+                    continue  # nothing can have happened before the body was let go
+                state = verdict_of(one(outcome, applied), attempts_before=0, let_go=let_go, now=NOW).state
+                assert state in MOVES[State.SENDING if let_go else State.CLAIMED], (outcome, applied, let_go)
+
+
+def test_one_doubtful_attempt_makes_the_delivery_unknown_whatever_came_after() -> None:
+    doubtful = Attempt("smtp-a", Outcome.AMBIGUOUS, Applied.UNKNOWN)
+    sure = Attempt("smtp-b", Outcome.OK, Applied.YES)
+    result = ChainResult((doubtful, sure), sure)
+    assert verdict_of(result, attempts_before=0, let_go=True, now=NOW).state is State.UNKNOWN
+
+
+def test_a_mailbox_that_keeps_saying_later_is_given_up_and_the_reason_says_so() -> None:
+    result = one(Outcome.RECIPIENT, code="450")
+    waits = [verdict_of(result, attempts_before=n, let_go=False, now=NOW).retry_at for n in range(len(BACKOFF))]
+    assert waits == sorted(waits, key=lambda at: at or NOW)
+    given_up = verdict_of(result, attempts_before=len(BACKOFF), let_go=False, now=NOW)
+    assert given_up.state is State.FAILED and "given up" in given_up.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "permanent", "dead"),
+    [("550 5.1.1", True, True), ("550 5.2.1", True, False), ("550", True, False), ("450 5.1.1", False, False)],
+)
+def test_only_a_dead_address_is_suppressed(code: str, permanent: bool, dead: bool) -> None:
+    assert is_dead_address(one(Outcome.RECIPIENT, code=code, permanent=permanent).final) is dead
+    assert not is_dead_address(one(Outcome.CONTENT, code=code, permanent=permanent).final)

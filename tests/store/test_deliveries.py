@@ -1,0 +1,244 @@
+"""The ledger keeps its promises whatever a sender, a crash or a person does: a state machine on a real database."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from aicmo.crm import CRMRepository
+from aicmo.errors import IllegalTransition, NotFound
+from aicmo.store import Database, campaigns, contents, deliveries, open_database, suppressions
+from aicmo.store.campaigns import CampaignStatus
+from aicmo.store.contents import Draft
+from aicmo.store.deliveries import MOVES, Claimed, Refusal, State, Verdict
+from aicmo.store.suppressions import SuppressionReason
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+PEOPLE = [f"p{number}@acme.example" for number in range(6)]
+
+
+def running_campaign(db: Database) -> int:
+    crm = CRMRepository(db)
+    for email in PEOPLE:
+        crm.add(email)
+
+    def begin(each):  # type: ignore[no-untyped-def]
+        content_id = contents.create(each, "email", "News", Draft("Hi", "Hello"), NOW)
+        campaign_id = campaigns.create(each, "News", content_id, "", NOW)
+        campaigns.move(each, campaign_id, CampaignStatus.APPROVED)
+        campaigns.move(each, campaign_id, CampaignStatus.RUNNING)
+        deliveries.freeze(each, campaign_id, 1, "TRUE", (), NOW)
+        return campaign_id
+
+    return db.write(begin)
+
+
+class Ledger(RuleBasedStateMachine):
+    """Senders claim, let go, settle and die; a person pauses, cancels, retries, resolves and suppresses."""
+
+    claimed = Bundle("claimed")
+    gone = Bundle("gone")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.db = open_database(self.folder / "aicmo.db")
+        self.now = NOW
+        self.let_go: dict[int, int] = {}
+        """Delivery -> how often its body was let go without a person asking for it again."""
+        self.before: dict[int, str] = {}
+
+    def teardown(self) -> None:
+        self.db.close()
+        shutil.rmtree(self.folder)
+
+    @initialize()
+    def start(self) -> None:
+        self.campaign = running_campaign(self.db)
+        self.before = self.states()
+
+    def states(self) -> dict[int, str]:
+        return dict(self.db.read(lambda db: db.execute("SELECT id, state FROM delivery").fetchall()))
+
+    @rule(target=claimed)
+    def claim(self):  # type: ignore[no-untyped-def]
+        self.now += timedelta(seconds=1)
+        found = self.db.write(lambda db: deliveries.claim(db, self.campaign, self.now))
+        return multiple() if found is None else found
+
+    @rule(target=gone, delivery=consumes(claimed))
+    def let_body_go(self, delivery: Claimed):  # type: ignore[no-untyped-def]
+        refusal = self.db.write(lambda db: self.try_to_let_go(db, delivery))
+        if refusal is None:
+            self.let_go[delivery.id] = self.let_go.get(delivery.id, 0) + 1
+            return delivery
+        return multiple()
+
+    def try_to_let_go(self, db, delivery: Claimed) -> Refusal | None:  # type: ignore[no-untyped-def]
+        try:
+            refusal = deliveries.let_go(db, delivery, "<id@x>", "smtp-a", {}, self.now)
+        except IllegalTransition:
+            return Refusal("recovered", "another sender began meanwhile")
+        if refusal is not None:
+            verdict = Verdict(State.SUPPRESSED if refusal.why == "suppressed" else State.QUEUED)
+            self.settle_if_claimed(db, delivery, verdict)
+        return refusal
+
+    def settle_if_claimed(self, db, delivery: Claimed, verdict: Verdict) -> None:  # type: ignore[no-untyped-def]
+        state = db.execute("SELECT state FROM delivery WHERE id = ?", (delivery.id,)).fetchone()["state"]
+        if state == "claimed":
+            deliveries.settle(db, delivery.id, verdict, self.now)
+
+    @rule(delivery=consumes(gone), state=st.sampled_from([State.SENT, State.DEFERRED, State.FAILED, State.UNKNOWN]))
+    def settle(self, delivery: Claimed, state: State) -> None:
+        if self.states()[delivery.id] != "sending":
+            return
+        if state in (State.DEFERRED, State.FAILED):
+            self.let_go[delivery.id] -= 1  # provably not delivered
+        retry_at = self.now + timedelta(seconds=2) if state is State.DEFERRED else None
+        verdict = Verdict(state, "smtp-a", "250", "told", retry_at=retry_at)
+        self.db.write(lambda db: deliveries.settle(db, delivery.id, verdict, self.now))
+
+    @rule()
+    def crash_and_recover(self) -> None:
+        self.db.write(lambda db: deliveries.recover(db, self.now))
+        assert not {"sending", "claimed"} & set(self.states().values())
+
+    @rule(person=st.sampled_from(PEOPLE))
+    def opt_out(self, person: str) -> None:
+        self.db.write(lambda db: suppressions.add(db, person, SuppressionReason.UNSUBSCRIBED, "test", self.now))
+
+    @rule(person=st.sampled_from(PEOPLE), to=st.sampled_from([State.SENT, State.FAILED, State.QUEUED]))
+    def resolve(self, person: str, to: State) -> None:
+        unknown = {
+            row[0]
+            for row in self.db.read(
+                lambda db: db.execute(
+                    "SELECT id FROM delivery WHERE state = 'unknown' AND address = ?", (person,)
+                ).fetchall()
+            )
+        }
+        try:
+            self.db.write(lambda db: deliveries.resolve(db, self.campaign, person, to, self.now))
+        except NotFound:
+            assert not unknown
+        for delivery in unknown:
+            if to is not State.SENT:
+                self.let_go[delivery] = 0  # the person took it on themselves
+
+    @rule()
+    def retry_failed(self) -> None:
+        self.db.write(lambda db: deliveries.retry_failed(db, self.campaign, self.now))
+
+    @rule(to=st.sampled_from([CampaignStatus.PAUSED, CampaignStatus.RUNNING]))
+    def pause_or_resume(self, to: CampaignStatus) -> None:
+        try:
+            self.db.write(lambda db: campaigns.move(db, self.campaign, to))
+        except IllegalTransition:
+            assert to not in MOVES
+
+    @rule()
+    def cancel_what_is_open(self) -> None:
+        self.db.write(lambda db: deliveries.cancel_open(db, self.campaign, self.now))
+
+    @invariant()
+    def every_change_was_allowed(self) -> None:
+        after = self.states()
+        for delivery, state in after.items():
+            before = self.before.get(delivery, state)
+            assert before == state or reachable(State(before), State(state)), (delivery, before, state)
+        self.before = after
+
+    @invariant()
+    def the_counts_add_up_to_the_audience(self) -> None:
+        if not self.before:
+            return
+        counts = self.db.read(lambda db: deliveries.counts(db, self.campaign))
+        parts = counts.as_dict()
+        assert parts.pop("audience") == len(PEOPLE) == sum(parts.values())
+
+    @invariant()
+    def no_body_leaves_twice_without_a_word(self) -> None:
+        assert all(times <= 1 for times in self.let_go.values()), self.let_go
+
+
+def reachable(before: State, after: State) -> bool:
+    """Within one rule a row may take several steps (a claim settles the suppressed on its way)."""
+    seen, edge = {before}, [before]
+    while edge:
+        for following in MOVES[edge.pop()] - seen:
+            seen.add(following)
+            edge.append(following)
+    return after in seen
+
+
+Ledger.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None, print_blob=True)
+TestLedger = Ledger.TestCase
+
+
+@pytest.fixture
+def db(tmp_path: Path):  # type: ignore[no-untyped-def]
+    opened = open_database(tmp_path / "aicmo.db")
+    yield opened
+    opened.close()
+
+
+def test_nobody_is_frozen_twice_and_the_suppressed_are_frozen_as_such(db: Database) -> None:
+    suppressed = PEOPLE[0]
+    db.write(lambda each: suppressions.add(each, suppressed, SuppressionReason.MANUAL, "test", NOW))
+    campaign = running_campaign(db)
+    assert db.write(lambda each: deliveries.freeze(each, campaign, 1, "TRUE", (), NOW)) == len(PEOPLE)
+    listed = db.read(lambda each: deliveries.listed(each, campaign))
+    assert [(each.email, each.state, each.reason) for each in listed] == [
+        (email, State.SUPPRESSED if email == suppressed else State.QUEUED, "manual" if email == suppressed else "")
+        for email in PEOPLE
+    ]
+
+
+def test_an_opt_out_holds_between_the_claim_and_the_body(db: Database) -> None:
+    campaign = running_campaign(db)
+    claimed = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    db.write(lambda each: suppressions.add(each, claimed.address, SuppressionReason.UNSUBSCRIBED, "test", NOW))
+    refusal = db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
+    assert refusal == Refusal("suppressed", "unsubscribed")
+
+
+def test_a_pause_holds_between_the_claim_and_the_body(db: Database) -> None:
+    campaign = running_campaign(db)
+    claimed = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    db.write(lambda each: campaigns.move(each, campaign, CampaignStatus.PAUSED))
+    refusal = db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
+    assert refusal and refusal.why == "stopped"
+    assert db.write(lambda each: deliveries.claim(each, campaign, NOW)) is None
+
+
+@pytest.mark.parametrize(("window", "seconds"), [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)])
+def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, seconds: int) -> None:
+    campaign = running_campaign(db)
+
+    def send(now: datetime) -> Refusal | None:
+        claimed = db.write(lambda each: deliveries.claim(each, campaign, now))
+        return db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {window: 2}, now))
+
+    assert send(NOW) is None
+    assert send(NOW) is None
+    refused = send(NOW + timedelta(seconds=seconds * 0.9))
+    assert refused and refused.why == "limit"
+    assert refused.until == NOW + timedelta(seconds=seconds)
+    assert send(NOW + timedelta(seconds=seconds)) is None
+
+
+def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
+    campaign = running_campaign(db)
+    db.write(lambda each: each.execute("DELETE FROM contact WHERE address = ?", (PEOPLE[0],)))
+    claimed = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    assert claimed.address == PEOPLE[1]
+    first = db.read(lambda each: deliveries.listed(each, campaign, limit=1))[0]
+    assert (first.state, first.reason) == (State.CANCELLED, "the contact was deleted")
