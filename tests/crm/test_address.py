@@ -48,7 +48,7 @@ def test_the_address_is_kept_as_its_owner_writes_it() -> None:
         ("x@" + "y." * 130 + "com", "longer than 254 characters"),
         ("ada@localhost", ""),
         ("ada@acme", "the domain is not a full one, such as example.com"),
-        ("ada@1.2.3.4", "the domain is not a full one, such as example.com"),
+        ("ada@1.2.3.4", ""),
         ("a..da@example.com", ""),
         (".ada@example.com", ""),
         ("ada@-acme.example", ""),
