@@ -12,7 +12,8 @@ SIZE = (118, 30)
 SENT_ENOUGH = 110
 
 
-async def draw(file: Path) -> None:
+async def picture() -> str:
+    """An SVG of one campaign under way."""
     with open_demo(speed=2) as demo:
         app = AicmoApp(demo.workspace)
         async with app.run_test(size=SIZE) as pilot:
@@ -20,10 +21,11 @@ async def draw(file: Path) -> None:
                 await pilot.pause(0.1)
             app.open_campaign(demo.campaign.id)
             await pilot.pause(2)
-            file.write_text(app.export_screenshot(title="AICMO"), encoding="utf-8")
+            svg = app.export_screenshot(title="AICMO")
             await app.sending.stop()
         await demo.workspace.aclose()
+        return svg
 
 
 if __name__ == "__main__":
-    asyncio.run(draw(Path(__file__).with_name("app.svg")))
+    Path(__file__).with_name("app.svg").write_text(asyncio.run(picture()), encoding="utf-8")

@@ -6,6 +6,7 @@ is the only writer to stdout. A verb loads Textual only to open the app.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     from aicmo_tui.cli.verb import run_command
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a letter gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     code = run_command(arguments)
     try:
         sys.stdout.flush()

@@ -17,12 +17,9 @@ def open_app(run: Run) -> None:
 
 async def show(workspace: Workspace) -> None:
     """Show the app until the person quits; its log goes to the workspace's log file."""
-    from aicmo.log import start_log, stop_log
+    from aicmo.log import logging_to
     from aicmo_tui.app import AicmoApp
 
-    handler = start_log(workspace.paths.log_file)
-    try:
+    with logging_to(workspace.paths.log_file):
         async with workspace:
             await AicmoApp(workspace).run_async()
-    finally:
-        stop_log(handler)

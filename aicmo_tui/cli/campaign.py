@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aicmo.errors import ApprovalNeeded, InvalidInput
+from aicmo.errors import AicmoError, ApprovalNeeded, AuthNeeded, InvalidInput
 from aicmo_tui.cli import output
 from aicmo_tui.cli.sending import send_and_watch
-from aicmo_tui.cli.verb import Run, run_async, verb
+from aicmo_tui.cli.verb import AT_MOST, ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing import CheckReport, Counts, PublishingCampaign
@@ -26,7 +26,7 @@ def campaign() -> None:
 
 @verb(campaign, changes=True)
 @click.option("--name", required=True, help="What you call it.")
-@click.option("--content", "content_id", required=True, type=int, metavar="ID", help="Content of type email.")
+@click.option("--content", "content_id", required=True, type=ROW_ID, metavar="ID", help="Content of type email.")
 @click.option(
     "--to", "audience", required=True, metavar="QUERY", help="Who gets it, such as tag:newsletter -tag:customer."
 )
@@ -62,7 +62,7 @@ def list_(run: Run) -> None:
 
 
 @verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def show(run: Run, id_: int) -> None:
     """One campaign: its status and the counts, which always add up to the audience."""
     with run.open_workspace() as workspace:
@@ -71,7 +71,7 @@ def show(run: Run, id_: int) -> None:
 
 
 @verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def check(run: Run, id_: int) -> int:
     """Everything that would stop it, or that you should know first. Exit code 6 when it may not start."""
     with run.open_workspace() as workspace:
@@ -80,13 +80,28 @@ def check(run: Run, id_: int) -> int:
     return 0 if report.ok else InvalidInput.exit_code
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--to", default="", metavar="EMAIL", help="Who gets it; else the sender.")
 def test(run: Run, id_: int, to: str) -> int:
     """Send it to yourself, marked as a test, the way it would really go."""
     from aicmo.errors import OutcomeUnknown, ProviderUnavailable
     from aicmo.gateways import Applied
+
+    if run.dry_run:
+        with run.open_workspace() as workspace:
+            found = workspace.publishing.campaign(id_)
+            seen = workspace.publishing.preview(
+                workspace.publishing.content(found.content_id).draft, audience=found.audience, campaign_name=found.name
+            )
+        record = {
+            "schema": "aicmo.campaign.test/1",
+            "status": "dry_run",
+            "subject": seen.subject,
+            "source": seen.source,
+        }
+        output.document(record, run.form, [seen.source])
+        return 0
 
     async def send() -> Any:
         async with run.open_workspace() as workspace:
@@ -103,12 +118,13 @@ def test(run: Run, id_: int, to: str) -> int:
     output.document(
         record, run.form, [f"{record['status']} {attempt.provider} {attempt.code} {attempt.detail}".strip()]
     )
-    codes = {Applied.YES: 0, Applied.NO: ProviderUnavailable.exit_code, Applied.UNKNOWN: OutcomeUnknown.exit_code}
-    return codes[attempt.applied]
+    if attempt.applied is not Applied.NO:
+        return 0 if attempt.applied is Applied.YES else OutcomeUnknown.exit_code
+    return _REFUSED.get(attempt.outcome, ProviderUnavailable).exit_code
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def approve(run: Run, id_: int) -> None:
     """Approve the content as it now stands; an edit withdraws it."""
     with run.open_workspace() as workspace:
@@ -116,7 +132,7 @@ def approve(run: Run, id_: int) -> None:
 
 
 @verb(campaign, changes=True)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--at", metavar="TIME", help="When, such as 2026-12-01T09:00+01:00; without a zone, this computer's.")
 @click.option("--wait", is_flag=True, help="Send here and now, with a progress bar; else aicmo run sends.")
 def start(run: Run, id_: int, at: str | None, wait: bool) -> int:
@@ -141,24 +157,24 @@ def start(run: Run, id_: int, at: str | None, wait: bool) -> int:
     return send_and_watch(run, id_, schema="aicmo.campaign.start/1")
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def pause(run: Run, id_: int) -> None:
     """Stop within one message; whoever sends it."""
     with run.open_workspace() as workspace:
         _answer(run, "pause", workspace, workspace.publishing.pause(id_))
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def resume(run: Run, id_: int) -> None:
     """Go on where it was paused; aicmo run sends the rest."""
     with run.open_workspace() as workspace:
         _answer(run, "resume", workspace, workspace.publishing.resume(id_))
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def cancel(run: Run, id_: int) -> None:
     """Stop for good. Those it has reached stay listed."""
     with run.open_workspace() as workspace:
@@ -170,8 +186,8 @@ def cancel(run: Run, id_: int) -> None:
         _answer(run, "cancel", workspace, workspace.publishing.cancel(id_))
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def retry(run: Run, id_: int) -> None:
     """Queue the failed ones again, and only those."""
     with run.open_workspace() as workspace:
@@ -179,8 +195,8 @@ def retry(run: Run, id_: int) -> None:
         _answer(run, "retry", workspace, workspace.publishing.campaign(id_), queued_again=count)
 
 
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=int)
+@verb(campaign, changes=True)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option(
     "--as", "to", type=click.Choice(["sent", "failed", "resend"]), required=True, help="What you know, or want."
 )
@@ -196,17 +212,17 @@ def resolve(run: Run, id_: int, to: str, email: str) -> None:
 
 
 @verb(campaign, lists=True)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--state", help=f"Only these: {', '.join(COUNTED)}.")
-@click.option("--limit", type=int, default=-1, help="At most so many.")
-def deliveries(run: Run, id_: int, state: str | None, limit: int) -> None:
+@click.option("--limit", type=AT_MOST, help="At most so many.")
+def deliveries(run: Run, id_: int, state: str | None, limit: int | None) -> None:
     """The ledger: every recipient, with what happened, by which server, when."""
     from aicmo.publishing import State
 
     if state and state not in COUNTED:
         raise InvalidInput(f"There is no state {state}.", hint=f"There are: {', '.join(COUNTED)}.")
     with run.open_workspace() as workspace:
-        found = workspace.publishing.deliveries(id_, state=State(state) if state else None, limit=limit)
+        found = workspace.publishing.deliveries(id_, state=State(state) if state else None, limit=limit or -1)
     rows = (
         {
             "email": each.email,
@@ -225,6 +241,13 @@ def deliveries(run: Run, id_: int, state: str | None, limit: int) -> None:
     output.rows(rows, run.form, columns, empty="No deliveries: the campaign has not begun, or none is in that state.")
 
 
+_REFUSED: dict[str, type[AicmoError]] = {
+    "auth": AuthNeeded,
+    "input": InvalidInput,
+    "recipient": InvalidInput,
+    "content": InvalidInput,
+}
+"""Outcome of an attempt that did not happen -> who speaks for it; for any other, nobody of the chain can serve."""
 _COLUMNS = ("id", "name", "status", "to", "content_id", "pause_reason", "started_at", "scheduled_at", "counts")
 _DELIVERY_COLUMNS = ["email", "state", "message_id", "provider", "code", "reason", "at", "retry_at", "attempts"]
 
@@ -254,7 +277,11 @@ def _told(record: dict[str, Any]) -> list[str]:
 
 def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign, **more: int) -> None:
     record = {"schema": f"aicmo.campaign.{name}/1", **_record(workspace, found), **more}
-    output.document(record, run.form, _told(record))
+    told = _told(record)
+    if run.dry_run:
+        record |= {"status": "dry_run", "becomes": found.status.value}
+        told.append("Nothing was changed.")
+    output.document(record, run.form, told)
 
 
 def _report(report: CheckReport) -> dict[str, Any]:
@@ -294,5 +321,5 @@ def _people(count: int) -> str:
 def _moment(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise InvalidInput(f"{text} is no time.", hint="Write it like 2026-12-01T09:00+01:00.") from None

@@ -10,8 +10,6 @@ from aicmo.secrets import MASK
 from aicmo_tui.cli import output
 from aicmo_tui.cli.verb import Run, verb
 
-SECRET_KEYS = frozenset({"password", "api_key"})
-
 
 @click.group()
 def config() -> None:
@@ -21,6 +19,8 @@ def config() -> None:
 @verb(config, lists=True)
 def show(run: Run) -> None:
     """Every value in force, with where it came from; secrets are masked."""
+    from aicmo.config import SECRET_KEYS
+
     loaded = run.load_config()
     found: list[dict[str, Any]] = []
     for key, value in _flat(

@@ -10,8 +10,7 @@ import click
 
 from aicmo.errors import ApprovalNeeded, Interrupted, InvalidInput
 from aicmo_tui.cli import output
-from aicmo_tui.cli.sending import PARTLY_FAILED
-from aicmo_tui.cli.verb import Run, verb
+from aicmo_tui.cli.verb import AT_MOST, PARTLY_FAILED, Run, verb
 
 if TYPE_CHECKING:
     from aicmo.crm import Contact, ImportProgress
@@ -85,7 +84,7 @@ def import_(
 
 @verb(contact, "list", lists=True, epilog=QUERY)
 @click.argument("query", nargs=-1)
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many; 100 on a terminal.")
+@click.option("--limit", type=AT_MOST, help="At most so many; 100 on a terminal.")
 @click.option("--sort", default="added", help="added, email, name, company or stage; - before it turns it round.")
 def list_(run: Run, query: tuple[str, ...], limit: int | None, sort: str) -> None:
     """Whom a query selects."""
@@ -156,7 +155,7 @@ def tag(run: Run, who: str, added: tuple[str, ...], removed: tuple[str, ...]) ->
         raise InvalidInput("No tag is named.", hint="Say --add TAG or --remove TAG.")
     with run.open_workspace() as workspace:
         concerned = workspace.crm.count(who)
-        if concerned > 1 and not run.dry_run and not run.confirm(f"Change the tags of {concerned:,} people?"):
+        if concerned > 1 and not run.confirm(f"Change the tags of {concerned:,} people?"):
             raise ApprovalNeeded("Nobody agreed, so nothing was changed.", hint="Answer y on a terminal, or say --yes.")
         changed = 0 if run.dry_run else workspace.crm.tag(who, add=added, remove=removed)
     status = "dry_run" if run.dry_run else "done"
@@ -168,9 +167,12 @@ def tag(run: Run, who: str, added: tuple[str, ...], removed: tuple[str, ...]) ->
 @click.argument("query", nargs=-1)
 @click.option("--to", "file", metavar="FILE", help="A file for your eyes alone; else stdout.")
 def export(run: Run, query: tuple[str, ...], file: str | None) -> None:
-    """Export people as CSV that the importer takes back exactly; formulas cannot run in it."""
+    """Export people as CSV that the importer takes back exactly; formulas cannot run in it. With --json, as JSON."""
     words = " ".join(query)
     with run.open_workspace() as workspace:
+        if file is None and not run.form.is_text:
+            output.rows(map(_record, workspace.crm.iterate(words)), run.form, _COLUMNS, empty="")
+            return
         if file is None:
             with open(sys.stdout.fileno(), "w", newline="", encoding="utf-8", closefd=False) as stdout:
                 workspace.crm.export(words, stdout)

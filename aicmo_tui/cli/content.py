@@ -10,7 +10,7 @@ import click
 
 from aicmo.errors import InvalidInput, NotFound
 from aicmo_tui.cli import output
-from aicmo_tui.cli.verb import Run, verb
+from aicmo_tui.cli.verb import ROW_ID, Run, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing import Content
@@ -48,7 +48,7 @@ def create(run: Run, type_: str, title: str, subject: str, preheader: str, body:
 
 
 @verb(content, changes=True)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--subject", help="A new subject.")
 @click.option("--preheader", help="A new preheader.")
 @click.option("--body", metavar="FILE", help="A new body; - is stdin.")
@@ -86,7 +86,7 @@ def list_(run: Run) -> None:
 
 
 @verb(content)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 def show(run: Run, id_: int) -> None:
     """One piece of content as it is written."""
     with run.open_workspace() as workspace:
@@ -98,7 +98,7 @@ def show(run: Run, id_: int) -> None:
 
 
 @verb(content)
-@click.argument("id_", metavar="ID", type=int)
+@click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--as", "email", default="", metavar="EMAIL", help="As this contact sees it; else the first one.")
 @click.option("--part", type=click.Choice(["text", "html", "source"]), default="text", show_default=True)
 def preview(run: Run, id_: int, email: str, part: str) -> None:

@@ -29,6 +29,7 @@ def demo(run: Run, seed: int, speed: float, headless: bool, seconds: float) -> N
     if importlib.util.find_spec("aiosmtpd") is None:
         raise InvalidInput("The demo needs its sandbox, which is not installed.", hint="Run: pip install 'aicmo[demo]'")
     from aicmo.demo import open_demo
+    from aicmo.log import logging_to
     from aicmo_tui.cli.app import show
 
     folder = Path(run.data_dir) / "demo" if run.data_dir else None
@@ -40,8 +41,10 @@ def demo(run: Run, seed: int, speed: float, headless: bool, seconds: float) -> N
         run.say(f"A campaign to {audience} people, for {seconds:g} s …")
 
         async def send() -> None:
+            outbox = opened.workspace.publishing.outbox(what="aicmo demo")
             try:
-                await opened.workspace.publishing.outbox(what="aicmo demo").run(patience_s=seconds, max_seconds=seconds)
+                with logging_to(opened.workspace.paths.log_file):
+                    await outbox.run(patience_s=seconds, max_seconds=seconds)
             finally:
                 for provider in opened.workspace.chain("email_sending").providers:
                     await provider.close()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aicmo.clock import rfc3339
-from aicmo.errors import AicmoError
 from aicmo_tui.cli import output
 from aicmo_tui.cli.verb import Run, verb
 
@@ -21,16 +20,12 @@ EXIT_CODES = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 GLYPHS = {"ok": "●", "slow": "◐", "cooling": "▲", "blocked": "✕", "no data": "○", "unsupported": "○"}
 
 
-@verb()
+@verb(failure_code=EXIT_CODES["unknown"])
 @click.option("--status", is_flag=True, help="The stored state, without asking any provider.")
 def health(run: Run, status: bool) -> int:
     """Who serves each capability, how well, and what to do. Exits 0 ok, 1 warning, 2 critical, 3 unknown."""
-    try:
-        with run.open_workspace() as workspace:
-            report: HealthReport = workspace.health()
-    except AicmoError as error:
-        output.error(error.as_dict(), not run.form.is_text)
-        return EXIT_CODES["unknown"]
+    with run.open_workspace() as workspace:
+        report: HealthReport = workspace.health()
     if not status:
         run.say("The stored state; no provider was asked.")
     output.document(_record(report), run.form, _told(report))

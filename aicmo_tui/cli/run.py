@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOCKED = 75
 
 
-@verb()
+@verb(changes=True)
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop then, however much is left.")
 @click.option("--fail-if-locked", is_flag=True, help="Exit with 75 when another process is sending.")
 def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
@@ -24,10 +24,20 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
 
     Safe to start at any time and as often as you like: one process sends, any other says locked and changes nothing.
     """
+    from aicmo.log import logging_to
+
+    if run.dry_run:
+        with run.open_workspace() as workspace:
+            due, beginning = workspace.publishing.due_now()
+        record = {"schema": "aicmo.run/1", "status": "dry_run", "due": due, "beginning": beginning}
+        output.document(record, run.form, [f"{due:,} messages are due, {beginning} scheduled campaigns would begin."])
+        return 0
 
     async def tick() -> RunReport:
         async with run.open_workspace() as workspace:
-            return await stoppable(workspace.publishing.outbox(what="aicmo run"), patience_s=0, max_seconds=max_seconds)
+            outbox = workspace.publishing.outbox(what="aicmo run")
+            with logging_to(workspace.paths.log_file):
+                return await stoppable(outbox, patience_s=0, max_seconds=max_seconds)
 
     report = run_async(tick())
     counted = ", ".join(f"{name} {count:,}" for name, count in report.counts.items()) or "nothing to do"

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from aicmo.errors import AuthNeeded, Interrupted, OutcomeUnknown, ProviderUnavailable
+from aicmo.errors import AicmoError, AuthNeeded, Interrupted, OutcomeUnknown, ProviderUnavailable
 from aicmo_tui.cli import output
-from aicmo_tui.cli.verb import Run, run_async
+from aicmo_tui.cli.verb import PARTLY_FAILED, Run, run_async
 
 if TYPE_CHECKING:
+    from aicmo.gateways.status import HealthReport, ProviderHealth
     from aicmo.publishing import Counts
     from aicmo.publishing.outbox import Outbox, RunReport
     from aicmo.workspace import Workspace
 
 PATIENCE_S = 60.0
 """``--wait`` waits this long for what is due later or a server that is closed; after that ``aicmo run`` takes over."""
-PARTLY_FAILED = 5
 REDRAW_S = 0.25
 
 
 def send_and_watch(run: Run, campaign_id: int, *, schema: str) -> int:
     """Send until the campaign has finished, or nothing can be done for a minute; the exit code says which."""
-    report, record = run_async(_send(run, campaign_id))
+    report, record, obstacle = run_async(_send(run, campaign_id))
     counts = record["counts"]
     document = {"schema": schema, **record, "run": run_record(report)}
     output.document(document, run.form, [*told(record, report)])
     if report.status == "stopped":
-        raise Interrupted("Interrupted; what was not sent is still queued.", hint="Go on with: aicmo run")
+        run.say("Interrupted; what was not sent is still queued. Go on with: aicmo run")
+        return Interrupted.exit_code
     if counts["unknown"]:
         return OutcomeUnknown.exit_code
-    if report.status == "waiting" and counts["queued"]:
-        return AuthNeeded.exit_code if "blocked after auth" in report.reason else ProviderUnavailable.exit_code
+    if obstacle and (counts["queued"] or counts["deferred"]):
+        return obstacle.exit_code
     return PARTLY_FAILED if counts["failed"] or counts["bounced"] else 0
 
 
@@ -65,22 +65,45 @@ def told(record: dict[str, Any], report: RunReport) -> list[str]:
     return lines
 
 
-async def _send(run: Run, campaign_id: int) -> tuple[RunReport, dict[str, Any]]:
+async def _send(run: Run, campaign_id: int) -> tuple[RunReport, dict[str, Any], type[AicmoError] | None]:
+    import asyncio
+
+    from aicmo.log import logging_to
     from aicmo_tui.cli.campaign import _record
 
     async with run.open_workspace() as workspace:
         outbox = workspace.publishing.outbox(what=f"aicmo campaign start {campaign_id} --wait")
         watcher = asyncio.create_task(_watch(run, workspace, campaign_id))
         try:
-            report = await stoppable(outbox, patience_s=PATIENCE_S)
+            with logging_to(workspace.paths.log_file):
+                report = await stoppable(outbox, patience_s=PATIENCE_S)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
-        return report, _record(workspace, workspace.publishing.campaign(campaign_id))
+        record = _record(workspace, workspace.publishing.campaign(campaign_id))
+        return report, record, _obstacle(workspace.health())
+
+
+def _obstacle(health: HealthReport) -> type[AicmoError] | None:
+    """Why no mail server can be used: a refused credential, or something that passes. ``None`` when one can."""
+    chain = [
+        provider for each in health.capabilities if each.capability == "email_sending" for provider in each.providers
+    ]
+    if any(not provider.reason and not _failed_last(provider) for provider in chain):
+        return None
+    return AuthNeeded if any(provider.reason == "auth" for provider in chain) else ProviderUnavailable
+
+
+def _failed_last(provider: ProviderHealth) -> bool:
+    """Whether its last call failed, though not yet often enough for it to be closed."""
+    failed, served = provider.last_error_at, provider.last_success_at
+    return failed is not None and (served is None or failed > served)
 
 
 async def stoppable(outbox: Outbox, *, patience_s: float, max_seconds: float | None = None) -> RunReport:
     """Run the outbox; the first Ctrl-C or SIGTERM lets what is on its way settle, a second one cuts it off."""
+    import asyncio
+
     loop, running = asyncio.get_running_loop(), asyncio.current_task()
     asked = False
 
@@ -102,6 +125,8 @@ async def stoppable(outbox: Outbox, *, patience_s: float, max_seconds: float | N
 
 async def _watch(run: Run, workspace: Workspace, campaign_id: int) -> None:
     """Redraw the progress bar on a terminal's stderr."""
+    import asyncio
+
     if run.quiet or not run.form.is_text or not sys.stderr.isatty():
         return
     try:

@@ -45,7 +45,7 @@ def add(run: Run, email: str) -> None:
     output.document({"schema": "aicmo.suppression.add/1", "status": status}, run.form, [said[status]])
 
 
-@verb(suppression)
+@verb(suppression, changes=True)
 @click.argument("email")
 def remove(run: Run, email: str) -> None:
     """Allow writing to this address again. Only on that person's own word."""
@@ -59,6 +59,7 @@ def remove(run: Run, email: str) -> None:
         if not run.confirm(f"Did the owner of {email} ask for mail again?"):
             raise ApprovalNeeded("Nobody agreed, so nothing was changed.", hint="Answer y on a terminal, or say --yes.")
         workspace.db.write(lambda db: suppressions.remove(db, address))
+    status, said = ("dry_run", "would be") if run.dry_run else ("done", "may be")
     output.document(
-        {"schema": "aicmo.suppression.remove/1", "status": "done"}, run.form, [f"{email} may be written to."]
+        {"schema": "aicmo.suppression.remove/1", "status": status}, run.form, [f"{email} {said} written to."]
     )

@@ -6,6 +6,7 @@ may stand anywhere on the line.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,10 +17,17 @@ import click
 
 from aicmo.errors import AicmoError, Interrupted
 from aicmo.paths import Paths, find_paths
+from aicmo.text import one_line
 from aicmo_tui.cli import NOUNS, output
 from aicmo_tui.cli.output import Form
 
 T = TypeVar("T")
+_LARGEST = 2**63 - 1
+"""The largest integer that SQLite holds."""
+ROW_ID = click.IntRange(0, _LARGEST)
+AT_MOST = click.IntRange(1, _LARGEST)
+PARTLY_FAILED = 5
+"""The one exit code that no error has: some of it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,27 +49,28 @@ class Run:
 
     def load_config(self) -> Any:
         """The configuration in force. Raises ``ConfigInvalid``."""
-        import os
-
         from aicmo.config import load_config
 
         named = bool(self.config or os.environ.get("AICMO_CONFIG"))
         return load_config(self.paths.config_file, required=named)
 
     def open_workspace(self) -> Any:
-        """The workspace; the caller closes it. Raises ``ConfigInvalid`` or ``StoreError``."""
+        """The workspace; the caller closes it. In a dry run its writes are undone.
+
+        Raises ``ConfigInvalid`` or ``StoreError``.
+        """
         from aicmo.workspace import open_workspace
 
-        return open_workspace(self.paths, self.load_config())
+        return open_workspace(self.paths, self.load_config(), rehearsal=self.dry_run)
 
     def say(self, text: str) -> None:
-        """Talk: to stderr, unless ``--quiet``."""
-        if not self.quiet:
+        """Talk: to stderr, unless ``--quiet``, or a program listens, for which stderr holds an error or nothing."""
+        if self.form.is_text and not self.quiet:
             output.say(text)
 
     def confirm(self, question: str) -> bool:
-        """Ask on a terminal; ``--yes`` answers. Without either, nobody agreed."""
-        if self.yes:
+        """Ask on a terminal; ``--yes`` answers. Without either, nobody agreed. A dry run needs nobody's word."""
+        if self.yes or self.dry_run:
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
@@ -69,12 +78,12 @@ class Run:
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; Ctrl-C cancels it and is told as ``Interrupted``."""
+    """Run a coroutine to its end. Ctrl-C cancels it, as it may do itself on a signal: both are ``Interrupted``."""
     import asyncio
 
     try:
         return asyncio.run(work)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise Interrupted("Interrupted.", hint="What was not done is kept; aicmo run goes on with it.") from None
 
 
@@ -91,26 +100,51 @@ _LIST_OPTIONS = (
     click.Option(["--csv"], is_flag=True, help="CSV with a header."),
 )
 _DRY_RUN = click.Option(["--dry-run"], is_flag=True, help="Say what would be done, and change nothing.")
+_FAILURE_CODE = "aicmo.failure_code"
 _SHARED = ("config", "data_dir", "yes", "quiet", "no_color", "json", "ndjson", "csv", "dry_run")
 
 
 class _Verb(click.Command):
     """A command with the shared options, which hands its function a ``Run``."""
 
+    failure_code: int | None = None
+    """What each of its failures exits with; ``None``: what the failure says."""
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # A bare --json has no value; without this click would take the next word for one.
-        end = args.index("--") if "--" in args else len(args)
-        return super().parse_args(ctx, ["--json=" if a == "--json" else a for a in args[:end]] + args[end:])
+        """Options first, then everything else: no option is short but -h, so ``-stage:new`` is a term of a query."""
+        if self.failure_code is not None:
+            ctx.meta[_FAILURE_CODE] = self.failure_code
+        valued = {
+            name for each in self.params if isinstance(each, click.Option) and not each.is_flag for name in each.opts
+        }
+        options: list[str] = []
+        words: list[str] = []
+        rest = iter(args)
+        for arg in rest:
+            if arg == "--":
+                words += rest
+            elif arg == "--json":  # it may stand alone; without this click would take the next word for its value
+                options.append("--json=")
+            elif arg in valued:
+                value = next(rest, None)
+                if value is None:
+                    raise click.BadOptionUsage(arg, f"Option {arg!r} requires an argument.", ctx)
+                options += [arg, value]
+            else:
+                (options if arg.startswith("--") or arg == "-h" else words).append(arg)
+        return super().parse_args(ctx, [*options, "--", *words])
 
     def invoke(self, ctx: click.Context) -> Any:
         told = {name: ctx.params.pop(name, None) for name in _SHARED}
-        given: Run = ctx.obj or Run()
-        ctx.params["run"] = _merged(given, told)
+        run = _merged(ctx.obj or Run(), told)
+        ctx.find_root().obj = ctx.params["run"] = run
         return super().invoke(ctx)
 
 
 def _merged(run: Run, told: dict[str, Any]) -> Run:
     """What was said before the noun, overlaid with what was said after the verb."""
+    if told["no_color"]:
+        os.environ["NO_COLOR"] = "1"  # what everything that could colour looks at
     form = run.form
     if told["json"] is not None:
         form = Form("json", tuple(name.strip() for name in told["json"].split(",") if name.strip()))
@@ -133,14 +167,16 @@ def verb(
     *,
     lists: bool = False,
     changes: bool = False,
+    failure_code: int | None = None,
     epilog: str | None = None,
 ) -> Callable[[Callable[..., Any]], click.Command]:
     """Make a function a verb, of ``group`` or standing alone. ``lists``: its answer is rows. ``changes``: it has
-    ``--dry-run``."""
+    ``--dry-run``. ``failure_code``: what each of its failures exits with, in place of the usual table."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         # The wall of shared options comes after the verb's own, in help as in mind.
         command = click.command(name or function.__name__.rstrip("_"), cls=_Verb, epilog=epilog)(function)
+        command.failure_code = failure_code
         command.params += [*(_LIST_OPTIONS if lists else ()), *((_DRY_RUN,) if changes else ()), *_PLAIN_OPTIONS]
         if group is not None:
             group.add_command(command)
@@ -160,6 +196,21 @@ class _Root(click.Group):
             if rest.pop(0) in ("--config", "--data-dir") and rest:
                 head.append(rest.pop(0))
         return super().parse_args(ctx, head + rest)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb. What nobody foresaw becomes one sentence, its traceback goes to the log."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            return 0  # whoever read our output has seen enough (`| head`)
+        except (click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            told = (
+                error if isinstance(error, AicmoError | click.ClickException) else _unexpected(error, ctx.obj or Run())
+            )
+            told.exit_code = ctx.meta.get(_FAILURE_CODE, told.exit_code)
+            raise told from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(NOUNS)
@@ -208,12 +259,33 @@ def run_command(arguments: Sequence[str]) -> int:
     except AicmoError as error:
         output.error(error.as_dict(), as_json)
         return error.exit_code
-    except click.UsageError as error:
-        hint = f"See: {error.ctx.command_path} --help" if error.ctx else "See: aicmo --help"
+    except click.exceptions.NoArgsIsHelpError as error:
+        output.say(error.format_message())
+        return error.exit_code
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f"See: {context.command_path if context else 'aicmo'} --help"
         output.error({"code": "usage", "message": error.format_message(), "retryable": False, "hint": hint}, as_json)
-        return 2
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         output.error(Interrupted("Interrupted.").as_dict(), as_json)
         return Interrupted.exit_code
-    except BrokenPipeError:
-        return 0
+
+
+def _unexpected(error: Exception, run: Run) -> AicmoError:
+    """What a person is told of a fault of ours. Whoever mends it finds the traceback in the log, or with
+    ``AICMO_DEBUG=1`` on stderr."""
+    from aicmo.log import logging_to
+
+    message = f"This should not have happened: {type(error).__name__}: {one_line(str(error), limit=200)}"
+    if os.environ.get("AICMO_DEBUG"):
+        import traceback
+
+        output.say("".join(traceback.format_exception(error)))
+        return AicmoError(message)
+    try:
+        with logging_to(run.paths.log_file) as log:
+            log.error("unforeseen", exc_info=error)
+    except (AicmoError, OSError):  # no place to write it down
+        return AicmoError(message, hint="Say AICMO_DEBUG=1 before the command to see more.")
+    return AicmoError(message, hint=f"More is written in {run.paths.log_file}.")

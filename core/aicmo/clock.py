@@ -49,8 +49,7 @@ def rfc3339(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("a time without a zone")
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from aicmo.errors import ConfigInvalid
 from aicmo.text import one_line, shown
@@ -47,6 +47,18 @@ SMTP_ENV = {
 ENV_SMTP_PROVIDER = "smtp"
 """The name of the provider that ``SMTP_*`` describes where the file has no ``[providers.smtp]``."""
 
+SECRET_KEYS = frozenset({"password", "api_key"})
+"""The keys of a provider's block that hold a secret itself; ``Config`` carries them as ``SecretStr``."""
+
+
+def _hidden(block: dict[str, Any]) -> dict[str, Any]:
+    """So that no traceback or repr of a configuration shows a secret."""
+    return {
+        key: SecretStr(value) if key in SECRET_KEYS and isinstance(value, str) else value
+        for key, value in block.items()
+    }
+
+
 PlainLine = Annotated[str, AfterValidator(lambda value: one_line(value, limit=500))]
 
 
@@ -73,8 +85,8 @@ class Config(BaseModel):
     sender: Sender = Sender()
     chains: dict[str, list[str]] = Field(default_factory=dict)
     """Capability -> provider names, first choice first."""
-    providers: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Provider name -> its block, as written. ``kind`` says which adapter reads it."""
+    providers: dict[str, Annotated[dict[str, Any], AfterValidator(_hidden)]] = Field(default_factory=dict)
+    """Provider name -> its block, as written but for the secrets. ``kind`` says which adapter reads it."""
 
     _file: Path | None = None
     _origins: dict[str, str] = {}
@@ -88,6 +100,10 @@ class Config(BaseModel):
         """Where the value of a dotted key came from: a file, an environment name, or ``default``."""
         return self._origins.get(key, "default")
 
+    def where(self, key: str) -> str:
+        """Where a person has to look for a dotted key that is wrong, or missing."""
+        return self._origins.get(key) or (str(self.file) if self.file else "The environment")
+
 
 def load_config(file: Path, *, required: bool = False, environ: Mapping[str, str] = os.environ) -> Config:
     """Read ``file`` and the environment. The environment wins over the file.
@@ -100,30 +116,27 @@ def load_config(file: Path, *, required: bool = False, environ: Mapping[str, str
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise config_error(error, Config, file=file) from None
-    config._file = file if origins and file.exists() else None
+        raise config_error(error, Config, where=str(file)) from None
+    config._file = file if file.exists() else None
     config._origins = origins
     _check_references(config, file)
     _check_privacy(config, file)
     return config
 
 
-def config_error(
-    error: ValidationError, model: type[BaseModel], *, file: Path | None, prefix: str = ""
-) -> ConfigInvalid:
-    """The first fault of a validation as one sentence naming file, key and fix."""
+def config_error(error: ValidationError, model: type[BaseModel], *, where: str, prefix: str = "") -> ConfigInvalid:
+    """The first fault of a validation as one sentence naming file (or environment), key and fix."""
     fault = error.errors(include_url=False)[0]
-    key = prefix + ".".join(str(part) for part in fault["loc"])
-    where = f"{file}: " if file else ""
+    key = one_line(prefix + ".".join(str(part) for part in fault["loc"]), limit=120)
     if fault["type"] == "extra_forbidden":
         known = _known_keys(model, fault["loc"][:-1])
         near = get_close_matches(str(fault["loc"][-1]), known, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}."
-        return ConfigInvalid(f"{where}{key} is not a setting.", hint=hint)
+        return ConfigInvalid(f"{where}: {key} is not a setting.", hint=hint)
     if fault["type"] == "missing":
-        return ConfigInvalid(f"{where}{key} is missing.", hint="config.example.toml shows it.")
+        return ConfigInvalid(f"{where}: {key} is missing.", hint="config.example.toml shows it.")
     # The value itself could be a secret, so only its type is named.
-    return ConfigInvalid(f"{where}{key}: {_complaint(fault)}.", hint="config.example.toml shows every key.")
+    return ConfigInvalid(f"{where}: {key}: {_complaint(fault)}.", hint="config.example.toml shows every key.")
 
 
 def _complaint(fault: ErrorDetails) -> str:
@@ -208,7 +221,7 @@ def _check_references(config: Config, file: Path) -> None:
 
 def _check_privacy(config: Config, file: Path) -> None:
     """A file that holds a password must be its owner's alone."""
-    holds_secret = any("password" in block or "api_key" in block for block in config.providers.values())
+    holds_secret = any(SECRET_KEYS & block.keys() for block in config.providers.values())
     if holds_secret and file.exists() and file.stat().st_mode & 0o077:
         raise ConfigInvalid(
             f"{file} holds a password and others can read it.",

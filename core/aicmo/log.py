@@ -6,29 +6,39 @@ The log never holds a secret, a message's body or a template; addresses appear b
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 from aicmo.paths import make_private, make_private_dir
-from aicmo.text import one_line
+from aicmo.text import one_line, plain
 
 MAX_BYTES = 2_000_000
-"""The log is rotated at this size; one older file is kept."""
+"""A log that has outgrown this is put aside when the next one starts; one older file is kept."""
 
 
 class _OneLine(logging.Formatter):
-    """Each record stays one line of plain text, whatever a provider's message contains."""
+    """Each record is one line of plain text, whatever a provider's message contains; a traceback follows, indented."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        return one_line(super().format(record), limit=4000)
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return one_line(super().formatMessage(record), limit=4000)
+
+    def formatException(self, ei: Any) -> str:
+        return indent(plain(super().formatException(ei)), "    ")
 
 
 def start_log(file: Path, *, level: int = logging.INFO) -> logging.Handler:
     """Write the records of ``aicmo`` to ``file``; the caller takes the handler off again with ``stop_log``."""
-    from logging.handlers import RotatingFileHandler
-
     make_private_dir(file.parent)
-    handler = RotatingFileHandler(file, maxBytes=MAX_BYTES, backupCount=1, encoding="utf-8", delay=False)
+    if file.exists() and file.stat().st_size > MAX_BYTES:
+        make_private(file)
+        file.replace(file.with_name(file.name + ".1"))
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
     make_private(file)
+    handler = logging.FileHandler(file, encoding="utf-8")
     handler.setFormatter(_OneLine("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("aicmo")
     logger.setLevel(level)
@@ -40,3 +50,13 @@ def start_log(file: Path, *, level: int = logging.INFO) -> logging.Handler:
 def stop_log(handler: logging.Handler) -> None:
     logging.getLogger("aicmo").removeHandler(handler)
     handler.close()
+
+
+@contextmanager
+def logging_to(file: Path) -> Iterator[logging.Logger]:
+    """``start_log`` for the length of a block."""
+    handler = start_log(file)
+    try:
+        yield logging.getLogger("aicmo")
+    finally:
+        stop_log(handler)

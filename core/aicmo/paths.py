@@ -57,15 +57,18 @@ def find_paths(
 
 
 def make_private_dir(folder: Path) -> None:
-    """Create ``folder`` and its parents for its owner alone; an existing one becomes so."""
+    """Create ``folder`` and its parents for its owner alone. An existing one is left as it is: it may be somebody's
+    working folder, and the files that we put into it are closed to others by themselves.
+    """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in reversed([folder, *folder.parents]):  # mkdir's own way of making parents leaves them open
+            if not each.exists():
+                each.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise StoreReadOnly(
             f"The folder {folder} cannot be created: {error.strerror}.",
             hint="Choose another with --data-dir or AICMO_DATA_DIR.",
         ) from error
-    make_private(folder)
 
 
 def make_private(path: Path) -> None:

@@ -62,13 +62,13 @@ class SecretSource:
 
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=True)
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
             # The command's output may hold the secret, so neither it nor the chained error is shown.
             raise AuthNeeded(
                 f"The password command of {self.provider} ({command[0]}) failed: {type(error).__name__}.",
                 hint="Run it by hand; it must print the password on its first line and exit 0.",
             ) from None
-        return done.stdout.split("\n", 1)[0].strip()
+        return done.stdout.split("\n", 1)[0].removesuffix("\r")
 
     def _ask_keyring(self) -> str | None:
         import keyring
@@ -78,3 +78,20 @@ class SecretSource:
             return keyring.get_password(KEYRING_SERVICE, self.provider)
         except keyring.errors.KeyringError:
             return None
+
+
+def keep_in_keyring(provider: str, secret: str) -> None:
+    """Hand ``secret`` to the operating system's keyring, where a ``SecretSource`` of ``provider`` finds it.
+
+    Raises ``AuthNeeded`` when there is no keyring, or it refuses.
+    """
+    import keyring
+    import keyring.errors
+
+    try:
+        keyring.set_password(KEYRING_SERVICE, provider, secret)
+    except keyring.errors.KeyringError as error:
+        raise AuthNeeded(
+            f"The keyring did not take the password of {provider}: {type(error).__name__}.",
+            hint="Keep it in an environment variable, or let a command print it.",
+        ) from None

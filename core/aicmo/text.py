@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 
 # C0 but tab and newline, DEL, C1, LINE/PARAGRAPH SEPARATOR; the bidi embeddings, overrides, isolates and marks;
-# zero-width characters but ZWJ/ZWNJ, which scripts and emoji need; the byte order mark; lone surrogates; noncharacters.
+# what has no width but ZWJ/ZWNJ, which scripts and emoji need; the byte order mark; lone surrogates; noncharacters.
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
-    "\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"
+    "\u00ad\u180e\u200b\u2060-\u2064\u206a-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff\U000e0000-\U000e007f]"
 )
 _JOINERS = re.compile("[\u200c\u200d]{2,}")
 _SPACES = re.compile(r"\s+")

@@ -6,12 +6,12 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.config import Config, config_error
 from aicmo.errors import ConfigInvalid, StoreError
-from aicmo.gateways import HealthRegistry, ProviderChain, load
+from aicmo.gateways import PROVIDERS, HealthRegistry, ProviderChain, load
 from aicmo.gateways.status import HealthReport, health_report
 from aicmo.paths import Paths
 from aicmo.secrets import SecretSource
@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from aicmo.publishing import PublishingPipeline
 
 
-def open_workspace(paths: Paths, config: Config, *, clock: Clock = SYSTEM_CLOCK) -> Workspace:
-    """Open the store in ``paths.data_dir``, creating it if need be. Raises ``StoreError``."""
-    return Workspace(paths, config, open_database(paths.database, clock=clock), clock=clock)
+def open_workspace(paths: Paths, config: Config, *, rehearsal: bool = False, clock: Clock = SYSTEM_CLOCK) -> Workspace:
+    """Open the store in ``paths.data_dir``, creating it if need be. Raises ``StoreError``.
+
+    ``rehearsal`` is for a dry run: the verbs do and answer everything, and their writes are undone.
+    """
+    return Workspace(paths, config, open_database(paths.database, rehearsal=rehearsal, clock=clock), clock=clock)
 
 
 class Workspace:
@@ -58,10 +61,10 @@ class Workspace:
 
     def _provider(self, name: str, capability: str) -> Any:
         block = self.config.providers[name]
-        provider_class = load(str(block.get("kind", "")))
+        provider_class = _adapter(self.config, name)
         if capability not in provider_class.capabilities:
             raise ConfigInvalid(
-                f"{self.config.file or 'The environment'}: chains.{capability} names {name}, which cannot do that.",
+                f"{self.config.where(f'chains.{capability}')}: chains.{capability} names {name}, which cannot do that.",
                 hint=f"A provider of kind {block['kind']} serves {', '.join(sorted(provider_class.capabilities))}.",
             )
         settings = provider_settings(self.config, name)
@@ -135,19 +138,32 @@ class Workspace:
 
 def provider_settings(config: Config, name: str) -> Any:
     """The block ``[providers.NAME]``, validated by its provider's ``Settings``. Raises ``ConfigInvalid``."""
-    block = config.providers[name]
-    model = load(str(block.get("kind", ""))).Settings
+    model, prefix = _adapter(config, name).Settings, f"providers.{name}."
     try:
-        return model.model_validate(block)
+        return model.model_validate(config.providers[name])
     except ValidationError as error:
-        raise config_error(error, model, file=config.file, prefix=f"providers.{name}.") from None
+        key = prefix + ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise config_error(error, model, where=config.where(key), prefix=prefix) from None
+
+
+def _adapter(config: Config, name: str) -> Any:
+    """The class that speaks to the provider ``name``. Raises ``ConfigInvalid``."""
+    key = f"providers.{name}.kind"
+    kind = config.providers[name].get("kind")
+    if not isinstance(kind, str):
+        raise ConfigInvalid(f"{config.where(key)}: {key} is missing.", hint=f"Known kinds: {', '.join(PROVIDERS)}.")
+    try:
+        return load(kind)
+    except ConfigInvalid as error:
+        raise ConfigInvalid(f"{config.where(key)}: {key}: {error.message}", hint=error.hint) from None
 
 
 def secret_source(name: str, block: dict[str, Any]) -> SecretSource:
     """Where the secret of the provider ``name`` lies, by its block of the configuration."""
+    literal: SecretStr | None = block.get("password") or block.get("api_key")
     return SecretSource(
         name,
         env=block.get("password_env") or block.get("api_key_env"),
         command=block.get("password_cmd") or block.get("api_key_cmd"),
-        literal=block.get("password") or block.get("api_key"),
+        literal=literal.get_secret_value() if literal else None,
     )

@@ -20,6 +20,8 @@ FIELDS = ("email", "first_name", "last_name", "name", "company", "title", "phone
 IGNORED = "-"
 """``--map COLUMN=-`` leaves a column out."""
 MAX_CUSTOM_FIELDS = 50
+MAX_KEY = 60
+"""Characters in a custom field's key."""
 
 # In the spelling `_fold` makes: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish.
 SYNONYMS: dict[str, str] = {
@@ -67,7 +69,7 @@ SYNONYMS: dict[str, str] = {
 
 # What else has a meaning in a template or a query; a custom field of that name would hide it.
 _RESERVED = frozenset(
-    "address domain id fields created_at updated_at sender campaign unsubscribe postal_address web_view text field "
+    "address domain id fields created_at updated_at sender campaign unsubscribe postal_address web_view text "
     "and or not if elif else in is for true false none loop self super import from".split()
 )
 
@@ -131,8 +133,10 @@ def custom_key(name: str) -> str:
     folded = _fold(name)
     if known := _FIELD_OF.get(folded):
         return known
-    key = folded.replace(" ", "_")[:60].strip("_")
-    return key if key.isidentifier() and key not in _RESERVED else f"field_{key}".rstrip("_")
+    key = folded.replace(" ", "_")
+    if not key.isidentifier() or key in _RESERVED:
+        key = f"field_{key}"
+    return key[:MAX_KEY].rstrip("_")
 
 
 # A name's particles belong to the last name: Ludwig | van Beethoven.
@@ -155,10 +159,9 @@ def split_name(name: str) -> tuple[str, str]:
 
 def _fold(title: str) -> str:
     """Lower case, Latin letters without accents, one space for every run of anything but letters and digits."""
-    text = unicodedata.normalize("NFKC", title).casefold()
+    text = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", title).casefold()).strip()
     bare = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
-    text = bare if bare.isascii() else text
-    return re.sub(r"[\W_]+", " ", text).strip()
+    return bare if bare.isascii() else text
 
 
 _FIELD_OF = {

@@ -88,8 +88,9 @@ class Table:
         self.mended_cells += better is not cell
         return better
 
-    def bytes_read(self) -> int:
-        return self._stream.tell() if self.size is not None else 0
+    def fraction_read(self) -> float | None:
+        """0 to 1; None for a stream, whose end nobody knows."""
+        return min(self._stream.tell() / self.size, 1.0) if self.size else None
 
 
 @contextlib.contextmanager
@@ -100,7 +101,7 @@ def open_table(source: Path | BinaryIO, *, encoding: str | None = None) -> Itera
     """
     with contextlib.ExitStack() as stack:
         if isinstance(source, Path) and source != STDIN:
-            name = source.name
+            name = one_line(source.name, limit=200)
             stream: BinaryIO = stack.enter_context(_opened(source))
             size: int | None = source.stat().st_size if source.is_file() else None
         else:

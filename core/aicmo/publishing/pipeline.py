@@ -281,6 +281,11 @@ class PublishingPipeline:
     def _one(self, email: str) -> tuple[str, Sequence[object]]:
         return "contact.address = ?", (normalise(email).address,)
 
+    def due_now(self) -> tuple[int, int]:
+        """How many deliveries a sender would take now, and how many scheduled campaigns it would begin."""
+        now = self._clock.now()
+        return self._db.read(lambda db: (deliveries.due_now(db, now), len(campaigns.due_ids(db, now))))
+
     # --- sending ----------------------------------------------------------------------------------------------------
 
     def outbox(self, *, what: str = "aicmo") -> Outbox:

@@ -16,11 +16,18 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aicmo.errors import AicmoError, StoreDamaged, StoreError, StoreLocked, StoreReadOnly
 from aicmo.paths import make_private, make_private_dir
 from aicmo.store.functions import add_functions
+
+if TYPE_CHECKING:
+    import asyncio
+
+    Waiting = Future[Any] | asyncio.Future[Any]
+    """Who is told when the transaction is on disk: a thread, or a coroutine."""
+    Outcome = tuple[Waiting, Any, BaseException | None]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -33,9 +40,11 @@ MAX_JOBS_PER_COMMIT = 256
 class Database:
     """``aicmo.db``, open. Build it with ``open_database``; close it once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, rehearsal: bool = False) -> None:
+        """``rehearsal``: every write is done, answered, and undone."""
         self.path = path
-        self._jobs: queue.SimpleQueue[tuple[Work[Any], Future[Any]] | None] = queue.SimpleQueue()
+        self._end = "ROLLBACK" if rehearsal else "COMMIT"
+        self._jobs: queue.SimpleQueue[tuple[Work[Any], Waiting] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -80,14 +89,8 @@ class Database:
         ``work`` must leave the transaction alone. If it raises, its own changes are undone and others in the same
         commit are not.
         """
-        with self._lock:
-            if self._closed:
-                raise StoreError("The database is closed.")
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._write_loop, name="aicmo-writer", daemon=True)
-                self._writer.start()
         future: Future[T] = Future()
-        self._jobs.put((work, future))
+        self._queue(work, future)
         return future
 
     def write(self, work: Work[T]) -> T:
@@ -98,7 +101,9 @@ class Database:
         """``write`` without blocking the event loop. Cancelling the caller does not undo a write that was queued."""
         import asyncio
 
-        return await asyncio.shield(asyncio.wrap_future(self.submit(work)))
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue(work, future)
+        return await future
 
     def close(self) -> None:
         """Finish the queued writes and close every connection. Closing twice is harmless."""
@@ -115,6 +120,15 @@ class Database:
             connection.close()
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _queue(self, work: Work[Any], waiting: Waiting) -> None:
+        with self._lock:
+            if self._closed:
+                raise StoreError("The database is closed.")
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_loop, name="aicmo-writer", daemon=True)
+                self._writer.start()
+        self._jobs.put((work, waiting))
 
     def _reader_pool(self) -> ThreadPoolExecutor:
         with self._lock:
@@ -148,42 +162,62 @@ class Database:
                 connection = connection or connect(self.path)
             except sqlite3.Error as error:
                 refusal = store_error(error, self.path)
-                for _, future in jobs:
-                    future.set_exception(refusal)
+                _tell([(waiting, None, refusal) for _, waiting in jobs])
             else:
-                _commit_together(connection, jobs, self.path)
+                _commit_together(connection, jobs, self.path, end=self._end)
             if last:
                 break
         if connection is not None:
             connection.close()
 
 
-def _commit_together(connection: sqlite3.Connection, jobs: list[tuple[Work[Any], Future[Any]]], path: Path) -> None:
+def _commit_together(
+    connection: sqlite3.Connection, jobs: list[tuple[Work[Any], Waiting]], path: Path, *, end: str = "COMMIT"
+) -> None:
     """Run the jobs in one transaction; each in a savepoint of its own, so that one failing undoes only itself."""
-    done: list[tuple[Future[Any], Any]] = []
-    failed: list[tuple[Future[Any], BaseException]] = []
+    outcomes: list[Outcome] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for work, future in jobs:
+        for work, waiting in jobs:
             connection.execute("SAVEPOINT job")
             try:
-                done.append((future, work(connection)))
+                outcomes.append((waiting, work(connection), None))
             except Exception as error:  # whatever a job raises belongs to whoever waits for it
                 connection.execute("ROLLBACK TO job")
-                failed.append((future, store_error(error, path) if isinstance(error, sqlite3.Error) else error))
+                problem = store_error(error, path) if isinstance(error, sqlite3.Error) else error
+                outcomes.append((waiting, None, problem))
             connection.execute("RELEASE job")
-        connection.execute("COMMIT")
+        connection.execute(end)
     except sqlite3.Error as error:
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
         refusal = store_error(error, path)
-        settled = {id(future) for future, _ in failed}
-        failed += [(future, refusal) for _, future in jobs if id(future) not in settled]
-        done = []
-    for future, result in done:
-        future.set_result(result)
-    for future, problem in failed:
-        future.set_exception(problem)
+        told = {id(waiting): problem for waiting, _, problem in outcomes}
+        outcomes = [(waiting, None, told.get(id(waiting)) or refusal) for _, waiting in jobs]
+    _tell(outcomes)
+
+
+def _tell(outcomes: list[Outcome]) -> None:
+    """Wake whoever waits. An event loop is woken once for all of its coroutines: that costs as much as a write."""
+    on_loops: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
+    for outcome in outcomes:
+        if isinstance(outcome[0], Future):
+            _settle([outcome])
+        else:
+            on_loops.setdefault(outcome[0].get_loop(), []).append(outcome)
+    for loop, theirs in on_loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits there any more
+            loop.call_soon_threadsafe(_settle, theirs)
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    for waiting, result, problem in outcomes:
+        if waiting.done():  # the caller was cancelled meanwhile
+            continue
+        if problem is None:
+            waiting.set_result(result)
+        else:
+            waiting.set_exception(problem)
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -338,6 +338,16 @@ def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
     return unknown.rowcount, queued.rowcount
 
 
+def due_now(db: sqlite3.Connection, now: datetime) -> int:
+    """How many deliveries of running campaigns a sender would take now."""
+    found = db.execute(
+        """SELECT count(*) FROM campaign JOIN delivery ON campaign_id = campaign.id
+           WHERE status = 'running' AND (state = 'queued' OR (state = 'deferred' AND retry_at <= ?))""",
+        (rfc3339(now),),
+    )
+    return int(found.fetchone()[0])
+
+
 def next_due_at(db: sqlite3.Connection, campaign_ids: Sequence[int], now: datetime) -> datetime | None:
     """When these campaigns have something to send: now, or when the first deferred one is due; ``None`` for never."""
     marks = ", ".join("?" * len(campaign_ids))

@@ -30,8 +30,8 @@ SCHEMA_VERSION = 1
 """How many steps there are; also kept in the file as ``user_version``, so that opening an up-to-date file is cheap."""
 
 
-def open_database(path: Path, *, clock: Clock = SYSTEM_CLOCK) -> Database:
-    """Open ``path``, creating or migrating it first if need be.
+def open_database(path: Path, *, rehearsal: bool = False, clock: Clock = SYSTEM_CLOCK) -> Database:
+    """Open ``path``, creating or migrating it first if need be. ``rehearsal``: see ``Database``.
 
     Raises ``StoreNewer``, ``StoreReadOnly``, ``StoreDamaged`` or ``StoreLocked``; the file is then as it was.
     """
@@ -40,7 +40,7 @@ def open_database(path: Path, *, clock: Clock = SYSTEM_CLOCK) -> Database:
         if _version(connection, path) < SCHEMA_VERSION:
             with _only_one_migrates(path):
                 _migrate(connection, path, clock.now())
-    return Database(path)
+    return Database(path, rehearsal=rehearsal)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
