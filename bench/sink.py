@@ -1,0 +1,189 @@
+"""An SMTP server that only counts: as fast as Python allows, in a process of its own, so that what sends is measured.
+
+It writes one line per accepted message to a file before the 250 leaves, so the file is the truth about what was
+received, whoever is killed meanwhile. Run as a program it prints its ports as a line of JSON and ends when its standard
+input does; ``start_sink`` does both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]*>)")
+_PATH = re.compile(rb"<([^>]*)>")
+_END = b"\r\n.\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    number: int
+    """Counts up over all servers of a sink, from 1, in the order of acceptance."""
+    server: int
+    recipient: str
+    message_id: str
+    """With its angle brackets; empty when the message had none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """A running sink."""
+
+    ports: tuple[int, ...]
+    """On 127.0.0.1, one per server."""
+    file: Path
+
+    def received(self) -> list[Received]:
+        """Every message that was accepted, in order."""
+        lines = (line.split("\t") for line in self.file.read_text().splitlines())
+        return [Received(int(number), int(server), *rest) for number, server, *rest in lines]
+
+    def count(self) -> int:
+        """How many; cheap enough to ask every millisecond."""
+        with self.file.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 1000))
+            lines = file.read().splitlines()
+        return int(lines[-1].split(b"\t")[0]) if lines else 0
+
+
+@contextlib.contextmanager
+def start_sink(file: Path, *, servers: int = 1, rtt_s: float = 0.0, cut_every: int = 0) -> Iterator[Sink]:
+    """A sink that writes to ``file``; it ends with the block, or with this process.
+
+    Each of its answers waits ``rtt_s``, as if that were the way there and back. With ``cut_every``, the first server
+    drops the connection instead of asking for the body of every so many messages.
+    """
+    command = [sys.executable, __file__, os.fspath(file), "--servers", str(servers), "--rtt", str(rtt_s)]
+    command += ["--cut-every", str(cut_every)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        yield Sink(tuple(json.loads(process.stdout.readline())["ports"]), file)
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class _Book:
+    """The file, and what the servers have in common."""
+
+    def __init__(self, file: str, rtt_s: float, cut_every: int) -> None:
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._accepted = 0
+        self._asked = 0
+        self._cut_every = cut_every
+        self.rtt_s = rtt_s
+
+    def accept(self, server: int, recipients: list[bytes], message: bytes) -> None:
+        """Write it down; the kernel has it when this returns."""
+        found = _MESSAGE_ID.search(message)
+        for recipient in recipients:
+            self._accepted += 1
+            os.write(self._file, b"%d\t%d\t%s\t%s\n" % (self._accepted, server, recipient, found[1] if found else b""))
+
+    def cuts(self, server: int) -> bool:
+        """Whether the connection that says DATA is one to drop."""
+        self._asked += server == 0
+        return server == 0 and self._cut_every > 0 and self._asked % self._cut_every == 0
+
+
+class _Session(asyncio.Protocol):
+    """One connection. A client must wait for each answer: pipelining is not offered."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: int, book: _Book) -> None:
+        self._server = server
+        self._book = book
+        self._pending = bytearray()
+        self._in_body = False
+        self._recipients: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._say(b"220 sink.example ESMTP")
+
+    def data_received(self, data: bytes) -> None:
+        self._pending += data
+        if self._in_body:
+            self._read_body()
+        elif self._pending.endswith(b"\n"):
+            line, self._pending = bytes(self._pending), bytearray()
+            self._obey(line)
+
+    def _obey(self, line: bytes) -> None:
+        match line[:4].upper().rstrip():
+            case b"RCPT":
+                path = _PATH.search(line)
+                self._recipients.append(path[1] if path else b"")
+                self._say(b"250 2.1.5 ok")
+            case b"DATA" if self._book.cuts(self._server):
+                self.transport.abort()
+            case b"DATA":
+                self._in_body = True
+                self._pending += b"\r\n"  # the end of this line is the start of the end (RFC 5321 4.1.1.4)
+                self._say(b"354 end with a dot")
+            case b"EHLO":
+                self._say(b"250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8")
+            case b"MAIL" | b"RSET":
+                self._recipients = []
+                self._say(b"250 2.0.0 ok")
+            case b"HELO" | b"NOOP":
+                self._say(b"250 2.0.0 ok")
+            case b"QUIT":
+                self.transport.write(b"221 2.0.0 bye\r\n")
+                self.transport.close()
+            case _:
+                self._say(b"500 5.5.2 unknown")
+
+    def _read_body(self) -> None:
+        if self._pending.endswith(_END):
+            self._book.accept(self._server, self._recipients, bytes(self._pending))
+            self._pending, self._in_body, self._recipients = bytearray(), False, []
+            self._say(b"250 2.0.0 accepted")
+
+    def _say(self, reply: bytes) -> None:
+        if self._book.rtt_s:
+            asyncio.get_running_loop().call_later(self._book.rtt_s, self.transport.write, reply + b"\r\n")
+        else:
+            self.transport.write(reply + b"\r\n")
+
+
+async def _serve(file: str, servers: int, rtt_s: float, cut_every: int) -> None:
+    loop, ended, book = asyncio.get_running_loop(), asyncio.Event(), _Book(file, rtt_s, cut_every)
+    loop.add_reader(sys.stdin.fileno(), ended.set)  # nobody writes to it: it is readable when it has ended
+    listeners = [
+        await loop.create_server(functools.partial(_Session, number, book), "127.0.0.1", 0) for number in range(servers)
+    ]
+    print(json.dumps({"ports": [each.sockets[0].getsockname()[1] for each in listeners]}), flush=True)
+    await ended.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="An SMTP server that only counts.")
+    parser.add_argument("file", help="one line per accepted message")
+    parser.add_argument("--servers", type=int, default=1)
+    parser.add_argument("--rtt", type=float, default=0.0, metavar="SECONDS", help="each answer waits so long")
+    parser.add_argument("--cut-every", type=int, default=0, metavar="N", help="drop every Nth DATA")
+    told = parser.parse_args()
+    asyncio.run(_serve(told.file, told.servers, told.rtt, told.cut_every))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""``kill -9`` in the middle of a send; ``python -m bench.crash`` does the same with many more rounds."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from bench.crash import crash_rounds
+
+
+def test_killing_a_send_anywhere_sends_nothing_twice_and_loses_nobody(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(2**31)
+    print(f"seed {seed}")  # pytest shows it when the promise is broken
+    report = crash_rounds(4, seed, tmp_path, recipients=150)
+    assert report.duplicates == []
+    assert report.unaccounted == []
+    assert report.too_many_unknown == []
+    assert report.kills > 0
