@@ -1,7 +1,7 @@
 """The Textual app over an opened workspace: modes, styles, keys and what belongs to no single screen.
 
-It owns the threads that blocking work runs on and the one sender, so that leaving a screen stops nothing. All state that
-matters is in the store; killing the terminal loses none of it.
+It owns the threads that blocking work runs on and the one sender, so that leaving a screen stops nothing. All state
+that matters is in the store; killing the terminal loses none of it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from textual.app import SystemCommand
     from textual.screen import Screen
 
+    from aicmo.publishing import Content
     from aicmo.workspace import Workspace
 
 THREADS = 3
@@ -50,18 +51,21 @@ class AicmoApp(App[None]):
     COMMANDS = COMMANDS
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, sends: bool = True) -> None:
+        """``sends=False`` is for looking only: what runs is left to another process."""
         super().__init__()
         self.workspace = workspace
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aicmo-screen")
         self.sending = Sending(self)
+        self._sends = sends
         self._parts: asyncio.Future[None] | None = None
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
 
     def on_mount(self) -> None:
-        self.sending.start()
+        if self._sends:
+            self.call_after_refresh(self.sending.start)
 
     async def on_unmount(self) -> None:
         self.threads.shutdown(wait=True, cancel_futures=True)
@@ -95,6 +99,11 @@ class AicmoApp(App[None]):
         """The composer, for the people whom ``query`` finds."""
         self.switch_mode("composer")
         self.call_after_refresh(lambda: self.screen.write_to(query))
+
+    def edit(self, content: Content, audience: str) -> None:
+        """The composer, with this content in it."""
+        self.switch_mode("composer")
+        self.call_after_refresh(lambda: self.screen.edit(content, audience))
 
     def action_toggle_help(self) -> None:
         if self.screen.query("HelpPanel"):
@@ -133,7 +142,7 @@ class AicmoApp(App[None]):
         )
 
     def report(self, error: Exception) -> None:
-        """An error the person has to know of stays on the screen until it is closed; an unforeseen one is logged too."""
+        """An error the person has to know of stays until it is closed; an unforeseen one is logged too."""
         from aicmo_tui.widgets.dialogs import Notice
 
         if isinstance(self.screen, Notice):
@@ -149,6 +158,6 @@ class AicmoApp(App[None]):
 
 
 def build_parts(workspace: Workspace) -> None:
-    """Have the workspace build what every screen reads. What is wrong with it is met again, and told, by whoever asks."""
+    """Have the workspace build what every screen reads. What is wrong with it is told to whoever asks."""
     with contextlib.suppress(AicmoError):
         workspace.crm, workspace.publishing  # noqa: B018 - looking builds them

@@ -1,7 +1,7 @@
 """Keys: every binding has an id (people remap by it), a description and a tooltip.
 
-Letters, digits, arrows, function keys and plain ctrl letters only; none that terminals or multiplexers take for themselves
-(ctrl+h, i, j, m, s, q). Anything needed while typing has a key that types nothing.
+Letters, digits, arrows, function keys and plain ctrl letters only; none that terminals or multiplexers take for
+themselves (ctrl+h, i, j, m, s). Anything needed while typing has a key that types nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Values become what the screen shows: the only door from data to ``Content``.
 
-Everything here ends in a ``Content`` built from literal pieces, so nothing a stranger wrote is ever read as markup, and every
-piece passes ``aicmo.text`` once more on its way out. Widths are terminal cells, never characters. No function here knows a
-widget, and nothing outside this module builds a ``Content`` from data.
+Everything here ends in a ``Content`` built from literal pieces, so nothing a stranger wrote is ever read as markup,
+and every piece passes ``aicmo.text`` once more on its way out. Widths are terminal cells, never characters. No
+function here knows a widget, and nothing outside this module builds a ``Content`` from data.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ LOOKS = {
     "cooling": Look("▲", "cooling", WARN),
     "blocked": Look("✕", "blocked", BAD),
     "no data": Look("○", "no data", MUTED),
+    "unsupported": Look("○", "unsupported", MUTED),
     # a delivery
     "queued": Look("○", "queued", MUTED),
     "claimed": Look("○", "queued", MUTED),
@@ -183,4 +184,4 @@ def _line(text: str) -> str:
     """``one_line`` that keeps the ends: pieces are put side by side."""
     if text.isascii() and text.isprintable():
         return text
-    return plain(text.replace("\n", " ").replace("\t", " "), limit=LONGEST_LINE)
+    return plain(text, limit=LONGEST_LINE).replace("\n", " ").replace("\t", " ")

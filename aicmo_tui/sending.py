@@ -1,7 +1,7 @@
 """The app's one sender: whatever runs in the store is sent while the app is open, whichever screen is shown.
 
-It belongs to the app, never to a screen. When another process is the sender this one stands by and takes over when that one
-ends. Stopping it lets what is on its way arrive; everything else stays queued in the store.
+It belongs to the app, never to a screen. When another process is the sender this one stands by and takes over when
+that one ends. Stopping it lets what is on its way arrive; everything else stays queued in the store.
 """
 
 from __future__ import annotations

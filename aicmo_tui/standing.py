@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aicmo.store import deliveries
 from aicmo.store.campaigns import CampaignStatus
 from aicmo_tui.present import BAD, WARN, Content, day_and_time, line, state
 from aicmo_tui.widgets.header import Standing
 
 if TYPE_CHECKING:
+    from aicmo.gateways.status import HealthReport
     from aicmo.workspace import Workspace
 
-SENDING = "email_sending"
+SERVING = ("ok", "slow", "no data")
 
 
 def read_standing(workspace: Workspace) -> Standing:
     return Standing(
         account=workspace.config.sender.email,
-        health=health_word(workspace),
-        unknown=workspace.db.read(deliveries.unknown_total),
+        health=health_word(workspace.health()),
+        unknown=workspace.publishing.unknown_total(),
         time=day_and_time(workspace.clock.now()),
     )
 
 
-def health_word(workspace: Workspace) -> Content:
-    """All configured senders in one word: whether, and how many of them, may serve now."""
-    chain = workspace.chain(SENDING)
-    known = chain.registry.states()
-    names = [provider.name for provider in chain.providers]
-    if not names:
+def health_word(report: HealthReport) -> Content:
+    """All services in one word: whether, and how many of them, may serve now."""
+    providers = {provider.name: provider.state for chain in report.capabilities for provider in chain.providers}
+    serving = [name for name, word in providers.items() if word in SERVING]
+    if not providers:
         return line(("○ no server", WARN))
-    serving = [name for name in names if name not in known or known[name].state == "ok"]
-    if len(serving) == len(names):
-        return state("ok") if known else state("no data")
     if not serving:
         return line(("✕ nobody serves", BAD))
-    return line((f"◐ {len(serving)} of {len(names)} servers", WARN))
+    if len(serving) < len(providers):
+        return line((f"◐ {len(serving)} of {len(providers)} services", WARN))
+    return state({"ok": "ok", "unknown": "no data"}.get(report.status, "slow"))
 
 
 def still_to_go(workspace: Workspace) -> int:

@@ -1,7 +1,8 @@
 """Blocking work, off the event loop.
 
-``ask`` runs a core function on a named thread and hands its answer to a handler on the loop. A question has a name: asking it
-again drops the earlier answer, so what is drawn is always the answer to the last question. Errors never end the app.
+``ask`` runs a core function on a named thread and hands its answer to a handler on the loop. A question has a name:
+asking it again drops the earlier answer, so what is drawn is always the answer to the last question. Errors never end
+the app.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aicmo_tui.widgets.lazy_table import LazyTable
 
 SIZE = (120, 40)
+GIVES_UP_S = 20.0
 TYPED = ("anna", "haddad", "acme 7", "p12345", "tag:trial", "müller company")
 """What is typed into the filter, key by key."""
 
@@ -163,8 +164,10 @@ async def peer(rows: int) -> dict[str, float]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - what is waited for is the app's own work, which tells nobody
-        await asyncio.sleep(0.001)
+    """Raises ``TimeoutError`` when it has not come after ``GIVES_UP_S``."""
+    async with asyncio.timeout(GIVES_UP_S):
+        while not condition():  # noqa: ASYNC110 - what is waited for is the app's own work, which tells nobody
+            await asyncio.sleep(0.001)
 
 
 def report(mine: dict[str, float], theirs: dict[str, float], rows: int, peer_rows: int) -> None:

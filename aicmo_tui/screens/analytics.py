@@ -14,7 +14,8 @@ from aicmo.clock import parse_rfc3339
 from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, MUTED, TITLE, WARN, day_and_time, empty, line, lines, number, state, value
 from aicmo_tui.screens.frame import Frame
-from aicmo_tui.widgets.lazy_table import Column, LazyTable, Rows
+from aicmo_tui.widgets.columns import Column
+from aicmo_tui.widgets.lazy_table import LazyTable, Rows
 
 POLL_S = 1.0
 
@@ -23,8 +24,8 @@ class AnalyticsScreen(Frame):
     MODE = "analytics"
     CSS_PATH = "analytics.tcss"
     HELP = """## Analytics
-What the ledger knows. *Accepted* is the share whose server took the message, of those whose outcome is known, with the 95 %
-interval (Wilson). What is in doubt counts for neither. `enter` shows the people behind a row."""
+What the ledger knows. *Accepted* is the share whose server took the message, of those whose outcome is known,
+with the 95 % interval (Wilson). What is in doubt counts for neither. `enter` shows the people behind a row."""
     BINDINGS = [key("analytics.write", "c", "app.show_screen('composer')", "write", "Write the next one")]
 
     def body(self) -> Iterable[Widget]:

@@ -24,8 +24,9 @@ from aicmo.store.deliveries import Counts, Delivery, State
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, TITLE, clock_time, empty, line, lines, number, people, state, value
 from aicmo_tui.screens.frame import PROGRESS_EVERY_S, Frame
+from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Choose, confirm
-from aicmo_tui.widgets.lazy_table import Column, LazyTable
+from aicmo_tui.widgets.lazy_table import LazyTable
 from aicmo_tui.widgets.progress import Progress
 from aicmo_tui.work import ask, converse, off_loop
 
@@ -70,10 +71,11 @@ again, `u` decides about those that may or may not have gone. `escape` goes back
         key("campaign.start", "g", "start", "start", "Send it to everyone it is for"),
         key("campaign.pause", "space", "pause", "pause", "Stop within one message"),
         key("campaign.resume", "space", "resume", "resume", "Go on where it stopped"),
-        key("campaign.state", "s", "next_state", "by state", "Show one state at a time"),
-        key("campaign.retry", "r", "retry", "retry failed", "Queue the failed again, and only those"),
-        key("campaign.resolve", "u", "resolve", "resolve unknown", "Say what became of those in doubt"),
-        key("campaign.test", "t", "test", "test to me", "Send one to yourself, the way it would really go", show=False),
+        key("campaign.state", "s", "next_state", "state", "Show one state at a time"),
+        key("campaign.retry", "r", "retry", "retry", "Queue the failed again, and only those"),
+        key("campaign.resolve", "u", "resolve", "resolve", "Say what became of those in doubt"),
+        key("campaign.edit", "e", "edit", "edit", "Change what it says; an approval of the earlier words ends"),
+        key("campaign.test", "t", "test", "test to me", "Send one to yourself, the way it would really go"),
         key("campaign.check", "c", "check", "check", "What would stop it, or should be known first"),
         key("campaign.cancel", "x", "cancel", "cancel", "Nobody else gets it", show=False),
         key("campaign.back", "escape", "back", "back", "To all campaigns", show=False),
@@ -89,7 +91,7 @@ again, `u` decides about those that may or may not have gone. `escape` goes back
     def body(self) -> Iterable[Widget]:
         yield Progress(id="progress")
         with Vertical(classes="list"):
-            yield LazyTable(COLUMNS, key_of=lambda delivery: delivery.id, opens=True, id="ledger")
+            yield LazyTable(COLUMNS, key_of=lambda delivery: delivery.id, id="ledger")
         yield Static(id="delivery")
 
     def on_mount(self) -> None:
@@ -119,15 +121,14 @@ again, `u` decides about those that may or may not have gone. `escape` goes back
         campaign, counts = read
         self.set_place(campaign.name)
         self.query_one(Progress).show(campaign, counts, self.workspace.clock.now())
-        if before is not None and before[1] == counts:
-            return
-        if counts.audience:
-            self.table.set_empty(
-                empty(f"None is {self._filter}." if self._filter else "Nobody.", "", ("s", "another state"))
-            )
-        else:
-            self.table.set_empty(not_begun(campaign))
-        self.table.reload(self._ledger)
+        self.table.set_empty(self._nobody(campaign, counts))
+        if before is None or before[1] != counts:
+            self.table.reload(self._ledger)
+
+    def _nobody(self, campaign: Campaign, counts: Counts) -> Content:
+        if counts.audience == 0:
+            return not_begun(campaign)
+        return empty(f"None is {self._filter}." if self._filter else "Nobody.", "", ("s", "another state"))
 
     def on_lazy_table_opened(self, event: LazyTable.Opened) -> None:
         delivery = self.query_one("#delivery", Static)
@@ -139,7 +140,8 @@ again, `u` decides about those that may or may not have gone. `escape` goes back
     def action_next_state(self) -> None:
         self._filter = FILTERS[(FILTERS.index(self._filter) + 1) % len(FILTERS)]
         self.query_one(".list").border_title = line(f"only {self._filter}") if self._filter else ""
-        self.table.set_empty(empty(f"None is {self._filter}.", "", ("s", "another state")))
+        if self.shown is not None:
+            self.table.set_empty(self._nobody(*self.shown))
         self.table.show(self._ledger)
 
     def action_back(self) -> None:
@@ -176,6 +178,14 @@ again, `u` decides about those that may or may not have gone. `escape` goes back
 
     def action_resolve(self) -> None:
         converse(self, self._resolve)
+
+    def action_edit(self) -> None:
+        converse(self, self._edit)
+
+    async def _edit(self) -> None:
+        campaign, _ = self.shown
+        content = await off_loop(self.app, lambda: self.publishing.content(campaign.content_id))
+        self.app.edit(content, campaign.audience)
 
     def action_test(self) -> None:
         converse(self, self._test)
@@ -266,6 +276,8 @@ MAY: dict[str, Callable[[Campaign, Counts], bool]] = {
     "retry": lambda campaign, counts: counts.failed > 0 and campaign.status != CampaignStatus.CANCELLED,
     "resolve": lambda _, counts: counts.unknown > 0,
     "check": lambda campaign, _: campaign.started_at is None,
+    "edit": lambda campaign, _: campaign.started_at is None,
+    "test": lambda campaign, _: campaign.started_at is None,
     "next_state": lambda _, counts: counts.audience > 0,
 }
 """When each verb makes sense."""
@@ -295,9 +307,10 @@ def reply(delivery: Delivery) -> Content:
 
 def whole(delivery: Delivery) -> Content:
     """Everything the ledger says of one recipient."""
+    attempts = "1 attempt" if delivery.attempts == 1 else f"{delivery.attempts} attempts"
     return lines(
         [
-            line(value(delivery.email, TITLE), "  ", state(delivery.state), f"  after {delivery.attempts} attempts"),
+            line(value(delivery.email, TITLE), "  ", state(delivery.state), f"  {attempts}"),
             line(("server   ", MUTED), value(delivery.provider or "-"), "  ", ("at ", MUTED), value(delivery.at)),
             line(("reply    ", MUTED), reply(delivery)),
             line(("message  ", MUTED), value(delivery.message_id or "not built yet")),

@@ -15,7 +15,8 @@ from aicmo.store.deliveries import Counts
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, Content, bar, day_and_time, empty, line, number, state, value
 from aicmo_tui.screens.frame import PROGRESS_EVERY_S, Frame
-from aicmo_tui.widgets.lazy_table import Column, LazyTable, Rows
+from aicmo_tui.widgets.columns import Column
+from aicmo_tui.widgets.lazy_table import LazyTable, Rows
 from aicmo_tui.widgets.progress import open_or_doubtful
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class CampaignsScreen(Frame):
     MODE = "campaigns"
     CSS_PATH = "campaigns.tcss"
     HELP = """## Campaigns
-Every campaign, the newest first. `enter` opens one: there it is approved, started, paused, and every recipient is listed
-with what became of the message."""
+Every campaign, the newest first. `enter` opens one: there it is approved, started, paused, and every recipient is
+listed with what became of the message."""
     BINDINGS = [
         key("campaigns.write", "c", "app.show_screen('composer')", "write", "Write a message and make it a campaign")
     ]

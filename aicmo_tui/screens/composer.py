@@ -1,7 +1,7 @@
 """The composer: write a message, see it as one of its readers will, see what would stop it.
 
-What is written is saved as one types, as the next version of its content. The preview, the count of the audience and the
-check are the core's own answers to the draft as it stands.
+What is written is saved as one types; a version that was approved or sent is left alone and a next one begun. The
+preview, the count of the audience and the check are the core's own answers to the draft as it stands.
 """
 
 from __future__ import annotations
@@ -56,9 +56,11 @@ class ComposerScreen(Frame):
     CSS_PATH = "composer.tcss"
     AUTO_FOCUS = "#name"
     HELP = """## Composer
-Markdown, with `{{ first_name }}` and the other fields of a contact. A field somebody lacks is an error unless you give a
-default: `{{ first_name | default("friend") }}`. The footer with the way to unsubscribe and your postal address is added
-where you leave it out. **To** takes the same words as the filter of the contacts screen; empty is everybody."""
+Markdown, with `{{ first_name }}` and the other fields of a contact. A field somebody lacks is an error unless you
+give a default: `{{ first_name | default("friend") }}`. The footer with the way to unsubscribe and your postal
+address is added where you leave it out.
+
+**To** takes the same words as the filter of the contacts screen; empty is everybody."""
     BINDINGS = [
         key(
             "composer.campaign",
@@ -123,7 +125,8 @@ where you leave it out. **To** takes the same words as the filter of the contact
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one("#check-box").border_title = "Before it goes"
-        self._follow()
+        self._show_it()
+        self._check_it()
 
     # --- following what is written ----------------------------------------------------------------------------------
 
@@ -219,7 +222,7 @@ where you leave it out. **To** takes the same words as the filter of the contact
             return publishing.create_content("email", written.title, written.draft)
         if self._content.draft == written.draft:
             return self._content
-        return publishing.save_content(self._content.id, written.draft)
+        return publishing.save_content(self._content.id, written.draft, amend=True)
 
     def _show_saved(self, content: Content) -> None:
         self._content = content
@@ -237,6 +240,16 @@ where you leave it out. **To** takes the same words as the filter of the contact
         """Write to the people whom ``query`` finds."""
         self.query_one("#audience", Input).value = query
         self.query_one("#subject", Input).focus()
+
+    def edit(self, content: Content, audience: str) -> None:
+        """Change this content; what stood in the fields is saved first."""
+
+        async def saved_first() -> None:
+            await self._save_now()
+            self._load(content)
+            self.query_one("#audience", Input).value = audience
+
+        converse(self, saved_first)
 
     def action_make_campaign(self) -> None:
         converse(self, self._make_campaign)
@@ -274,7 +287,10 @@ where you leave it out. **To** takes the same words as the filter of the contact
         self._show_it()
 
     def action_back(self) -> None:
-        self.remove_class("-side-shown")
+        """From the preview back to the text; hiding took the focus away."""
+        if self.has_class("-side-shown"):
+            self.remove_class("-side-shown")
+            self.query_one("#body").focus()
 
     def action_new(self) -> None:
         converse(self, self._new)

@@ -6,34 +6,40 @@ The list is a window on the store, however long it is; the filter is the store's
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from aicmo.crm import Contact, CRMRepository
+from aicmo.crm import Contact
 from aicmo.crm.query import parse_query
 from aicmo.errors import QueryInvalid
+from aicmo.store import Database, contacts
 from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, MUTED, TITLE, empty, line, lines, number, value
 from aicmo_tui.screens.frame import Frame
-from aicmo_tui.widgets.lazy_table import Column, LazyTable
+from aicmo_tui.screens.importing import import_people
+from aicmo_tui.widgets.columns import Column
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.work import converse
 
 
-@dataclass(frozen=True, slots=True)
 class Found:
-    """The contacts that a query finds, as the table's source."""
+    """The contacts that a query finds, as the table's source. Raises ``QueryInvalid`` for what is no query."""
 
-    crm: CRMRepository
-    query: str
+    def __init__(self, db: Database, query: str) -> None:
+        self._db = db
+        self._selection = parse_query(query)
+        self._total: int | None = None
 
     def count(self) -> int:
-        return self.crm.count(self.query)
+        self._total = self._db.read(lambda db: contacts.count(db, self._selection))
+        return self._total
 
     def window(self, offset: int, limit: int) -> Sequence[Contact]:
-        return self.crm.list(self.query, limit=limit, offset=offset)
+        """The known total lets the store walk to a far row from the nearer end."""
+        return self._db.read(lambda db: contacts.window(db, self._selection, offset, limit, total=self._total))
 
 
 COLUMNS = [
@@ -52,7 +58,8 @@ Type a filter after `/`: words find names, companies and addresses; `tag:trial`,
 `-tag:vip` narrow it. `space` selects, `enter` shows one person."""
     BINDINGS = [
         key("contacts.filter", "slash", "filter", "filter", "Find people as you type", shown_as="/"),
-        key("contacts.write", "c", "write", "write to these", "Write to everyone the filter finds"),
+        key("contacts.import", "i", "import", "import", "Bring people from a file"),
+        key("contacts.write", "c", "write", "write to them", "Write to everyone the filter finds"),
         key("contacts.back", "escape", "back", "back", "Back to the list; once more clears the filter", show=False),
     ]
 
@@ -90,6 +97,14 @@ Type a filter after `/`: words find names, companies and addresses; `tag:trial`,
             self.query_one("#filter", Input).value = ""
         self.table.focus()
 
+    def action_import(self) -> None:
+        converse(self, self._import)
+
+    async def _import(self) -> None:
+        if await import_people(self.app):
+            self.query_one("#filter", Input).value = ""
+            self._find("")
+
     def action_write(self) -> None:
         self.app.write_to(self.query_one("#filter", Input).value)
 
@@ -107,12 +122,12 @@ Type a filter after `/`: words find names, companies and addresses; `tag:trial`,
     def _find(self, query: str) -> None:
         """A query that cannot be read is said beside it; the list stays as it was."""
         try:
-            parse_query(query)
+            found = Found(self.workspace.db, query)
         except QueryInvalid as error:
             self.query_one("#found", Static).update(line(("✕ ", BAD), value(error.message, BAD)))
             return
         self.table.set_empty(nobody(query))
-        self.table.show(Found(self.workspace.crm, query))
+        self.table.show(found)
 
     # --- showing ----------------------------------------------------------------------------------------------------
 
@@ -143,9 +158,9 @@ def nobody(query: str) -> Content:
         )
     return empty(
         "Nobody is here yet.",
-        "Bring your people from a file: aicmo contact import people.csv",
+        "Bring your people from a spreadsheet's CSV file.",
+        ("i", "import"),
         ("F2", "home"),
-        ("ctrl+p", "everything else"),
     )
 
 

@@ -1,4 +1,4 @@
-"""What all screens share: the header line, the footer, and reading the store again while the screen is the current one."""
+"""What all screens share: header, footer, and reading the store again while the screen is the current one."""
 
 from __future__ import annotations
 
@@ -72,11 +72,11 @@ class Frame(Screen[None]):
 
         self._polls.append(tick)
         self.set_interval(seconds, tick)
-        tick()
+        self.call_after_refresh(tick)  # the screen stands before anything is read for it
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         for tick in self._polls:
-            tick()
+            self.call_after_refresh(tick)
 
     def _show_standing(self, standing: object) -> None:
         self.query_one(HeaderLine).standing = standing

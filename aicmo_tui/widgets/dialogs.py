@@ -1,4 +1,4 @@
-"""The two dialogs: one asks, one tells. Both show other people's words, and neither reads them as anything else."""
+"""The dialogs: to choose, to type, to wait, to be told. Other people's words are shown in them, never obeyed."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from aicmo_tui.keys import key
-from aicmo_tui.present import ACCENT, TITLE, line, lines, value
+from aicmo_tui.present import ACCENT, MUTED, TITLE, bar, line, lines, number, value
+from aicmo_tui.widgets.inputs import PlainInput
 
 LONGEST_TEXT = 2_000
 
 
 class Choose(ModalScreen[str]):
-    """A question and its answers, by what they give. The first is the safe one: it has the focus, and ``escape`` gives it."""
+    """A question and its answers. The first is the safe one: it has the focus, and ``escape`` gives it."""
 
     DEFAULT_CSS = """
     Choose { align: center middle; background: $background 60%; }
     Choose > Vertical {
-        width: 76; max-width: 94%; height: auto; max-height: 90%; padding: 1 2; background: $surface; border: round $warning;
+        width: 76; max-width: 94%; height: auto; max-height: 90%; padding: 1 2;
+        background: $surface; border: round $warning;
     }
     Choose.-told > Vertical { border: round $error; }
     Choose .question { height: auto; }
@@ -64,6 +66,73 @@ class Choose(ModalScreen[str]):
 def confirm(question: Content, yes: str, *, no: str = "Cancel", details: Content | None = None) -> Choose:
     """Gives ``yes`` or the empty text. The question names the count and the way."""
     return Choose(question, {"": no, "yes": yes}, details=details)
+
+
+class Ask(ModalScreen[str]):
+    """A question whose answer is typed. Gives the text, or nothing."""
+
+    DEFAULT_CSS = """
+    Ask { align: center middle; background: $background 60%; }
+    Ask > Vertical {
+        width: 76; max-width: 94%; height: auto; padding: 1 2; background: $surface; border: round $primary;
+    }
+    Ask Static { height: auto; margin-bottom: 1; }
+    """
+    AUTO_FOCUS = "Input"
+    BINDINGS = [key("ask.close", "escape", "close", "leave it", "Change nothing")]
+
+    def __init__(self, question: Content, example: str) -> None:
+        super().__init__()
+        self._question, self._example = question, example
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self._question)
+            yield PlainInput(placeholder=self._example)
+
+    def on_input_submitted(self, event: PlainInput.Submitted) -> None:
+        self.dismiss(event.value.strip())
+
+    def action_close(self) -> None:
+        self.dismiss("")
+
+
+class Busy(ModalScreen[None]):
+    """Something takes its time: how far it is, and that it can be stopped. ``note`` may be called from any thread."""
+
+    DEFAULT_CSS = """
+    Busy { align: center middle; background: $background 60%; }
+    Busy > Static {
+        width: 76; max-width: 94%; height: auto; padding: 1 2; background: $surface; border: round $primary;
+    }
+    """
+    BINDINGS = [key("busy.stop", "escape", "stop", "stop", "Stop; what is done is kept")]
+    REDRAWN_EVERY_S = 0.25
+    BAR_CELLS = 40
+
+    def __init__(self, title: Content) -> None:
+        super().__init__()
+        self.stopped = False
+        self._title, self._done, self._fraction = title, 0, 0.0
+
+    def note(self, done: int, fraction: float | None) -> None:
+        """So many are done, which is that share (0-1) of the whole, if that is known."""
+        self._done, self._fraction = done, fraction or 0.0
+
+    def compose(self) -> ComposeResult:
+        yield Static()
+
+    def on_mount(self) -> None:
+        self._draw()
+        self.set_interval(self.REDRAWN_EVERY_S, self._draw)
+
+    def _draw(self) -> None:
+        hint = "stopping ..." if self.stopped else "escape stops it"
+        progress = line(bar(round(self._fraction * 1_000), 1_000, self.BAR_CELLS), f"  {number(self._done)}")
+        self.query_one(Static).update(lines([self._title, line(""), progress, line((hint, MUTED))]))
+
+    def action_stop(self) -> None:
+        self.stopped = True
 
 
 class Notice(Choose):

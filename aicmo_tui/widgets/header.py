@@ -10,6 +10,8 @@ from textual.widget import Widget
 
 from aicmo_tui.present import ACCENT, BAD, MUTED, TITLE, WARN, Content, fit, line, number, value
 
+NOTHING = Content("")
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -17,7 +19,7 @@ class Standing:
 
     account: str = ""
     """The address one sends as; empty when none is set."""
-    health: Content = Content("")
+    health: Content = NOTHING
     unknown: int = 0
     """Deliveries that may or may not have happened."""
     time: str = ""
@@ -43,5 +45,5 @@ class HeaderLine(Widget):
         middle = width - left.cell_length - right.cell_length
         account = value(standing.account, MUTED) if standing.account else line(("no sender set", WARN))
         if middle < account.cell_length + 4:
-            return fit(left, max(0, width - right.cell_length)) + right
+            return fit(left, max(0, width - right.cell_length - 1)) + " " + right
         return left + fit(line("  ", account), middle) + right

@@ -1,8 +1,8 @@
 """A table of any length that holds only what is near the eye.
 
-It draws line by line (Textual's line API) from pages of rows that a ``Source`` reads off the event loop; a place whose page is
-not there yet shows dots. The cursor and the selection stand on records, not on row numbers, so they survive a refresh. What
-was asked for an older source is dropped.
+It draws line by line (Textual's line API) from pages of rows that a ``Source`` reads off the event loop; a place
+whose page is not there yet shows dots. The cursor and the selection stand on records, not on row numbers, so they
+survive a refresh. What was asked for an older source is dropped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from textual import events
 from textual.app import RenderResult
-from textual.cache import LRUCache
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
@@ -21,10 +20,12 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.visual import Visual
+from textual.worker import Worker
 
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, fit, line
-from aicmo_tui.work import ask, off_loop
+from aicmo_tui.widgets.columns import Column, fitted
+from aicmo_tui.work import off_loop
 
 R = TypeVar("R")
 
@@ -56,30 +57,16 @@ class Rows(Generic[R]):
         return self.rows[offset : offset + limit]
 
 
-@dataclass(frozen=True, slots=True)
-class Column(Generic[R]):
-    title: str
-    width: int
-    """Cells it needs at least."""
-    cell: Callable[[R], Content]
-    priority: int = 0
-    """When the table is too narrow, columns of the greatest priority leave first; 0 stays."""
-    grow: int = 0
-    """Its share of the cells that are left over."""
-    right: bool = False
-
-
 class LazyTable(ScrollView, Generic[R], can_focus=True):
     """Rows of a source. ``key_of`` names a row's record; ``opens`` and ``selectable`` say what may be done with one."""
 
-    HELP = "A table. Move with the arrows, page keys, `home` and `end`; a click moves too, and a second click opens."
     BINDINGS = [
         key("table.up", "up,k", "move(-1)", "up", "One row up", show=False),
         key("table.down", "down,j", "move(1)", "down", "One row down", show=False),
         key("table.page_up", "pageup", "page(-1)", "page up", "One page up", show=False),
         key("table.page_down", "pagedown", "page(1)", "page down", "One page down", show=False),
-        key("table.home", "home,g", "edge('top')", "top", "To the first row", show=False),
-        key("table.end", "end,G", "edge('bottom')", "end", "To the last row", show=False),
+        key("table.home", "home", "edge('top')", "top", "To the first row", show=False),
+        key("table.end", "end", "edge('bottom')", "end", "To the last row", show=False),
         key("table.open", "enter", "open", "open", "Open what the cursor stands on"),
         key("table.select", "space", "select", "select", "Select it, or not"),
     ]
@@ -159,12 +146,15 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         self._source: Source[R] = Rows(())
         self._total = 0
         self._counted = False
-        self._pages: LRUCache[int, Sequence[R]] = LRUCache(PAGES_KEPT)
+        self._pages: dict[int, Sequence[R]] = {}  # the page looked at last is the last
         self._stale: set[int] = set()
         self._wanted: list[int] = []
         self._generation = 0
         self._record: Hashable = None
-        self._fetching = False
+        self._reader: Worker[None] | None = None
+        self._reading = -1  # the page that is being read; -1 is none
+        self._counter: Worker[None] | None = None
+        self._uncounted = False
         self._replacing = False
         self._layout: tuple[int, list[tuple[Column[R], int]]] = (-1, [])
 
@@ -188,21 +178,21 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         self._source = source
         self._generation += 1
         self._replacing = True
-        self._wanted.clear()
-        self._want(0)
-        self._count(again=True)
+        self._counted = False
+        self._wanted = [0]
+        self._read()
 
     def reload(self, source: Source[R] | None = None) -> None:
         """Read what is shown again, from ``source`` if given; cursor and scroll stay. It is drawn when it is there."""
         if self._replacing:
             return
         self._source = source or self._source
-        self._stale = set(self._pages.keys())
+        self._stale = set(self._pages)
         first = self.scroll_offset.y // PAGE_ROWS
         last = (self.scroll_offset.y + self._visible_rows) // PAGE_ROWS
         for page in range(first, last + 1):
             self._want(page)
-        self._count(again=False)
+        self._count()
 
     def set_empty(self, what: Content) -> None:
         """What to say when there are no rows."""
@@ -281,37 +271,44 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         page, place = divmod(number, PAGE_ROWS)
         if number >= self._total:
             return None
-        rows = self._pages.get(page)
+        rows = self._pages.pop(page, None)
         if rows is None:
-            if not self._replacing:
-                self._want(page)
+            self._miss(page)
             return None
-        if page in self._stale and not self._replacing:
-            self._want(page)
+        self._pages[page] = rows
+        if page in self._stale:
+            self._miss(page)
         return rows[place] if place < len(rows) else None
+
+    def _miss(self, page: int) -> None:
+        if not self._replacing and page != self._reading:
+            self._want(page)
 
     def _want(self, page: int) -> None:
         """Ask for a page; the one asked for last is what the eye is on, so it is read first."""
         if page in self._wanted:
             self._wanted.remove(page)
         self._wanted = [*self._wanted[-2:], page]
-        if not self._fetching and self.is_attached:
-            self._fetching = True
-            self.run_worker(self._fetch, group="pages", exit_on_error=False, description="pages")
+        if self.is_attached and (self._reader is None or self._reader.is_finished):
+            self._read()
 
-    async def _fetch(self) -> None:
+    def _read(self) -> None:
+        """Read what is wanted, in place of what was being read."""
+        self._reader = self.run_worker(
+            self._read_wanted, group="pages", exclusive=True, exit_on_error=False, description="pages"
+        )
+
+    async def _read_wanted(self) -> None:
         try:
             while self._wanted:
-                page, generation, source = self._wanted.pop(), self._generation, self._source
-                rows = await off_loop(
-                    self.app, lambda page=page, source=source: source.window(page * PAGE_ROWS, PAGE_ROWS)
-                )
-                if generation == self._generation:
-                    self._arrived(page, rows)
+                self._reading, source = self._wanted.pop(), self._source
+                first = self._reading * PAGE_ROWS
+                rows = await off_loop(self.app, lambda first=first, source=source: source.window(first, PAGE_ROWS))
+                page, self._reading = self._reading, -1
+                self._arrived(page, rows)
         except Exception as error:  # as in work.ask: told, and the app goes on
+            self._reading, self._replacing = -1, False
             self.app.report(error)
-        finally:
-            self._fetching = False
 
     def _arrived(self, page: int, rows: Sequence[R]) -> None:
         if self._replacing:
@@ -320,10 +317,12 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
             self._stale.clear()
             self.cursor = 0
             self.scroll_to(y=0, animate=False)
-            if not self._counted:
-                self._set_total(len(rows), exact=len(rows) < PAGE_ROWS)
+            self._total = 0
         self._pages[page] = rows
+        while len(self._pages) > PAGES_KEPT:
+            del self._pages[next(iter(self._pages))]
         self._stale.discard(page)
+        self._learn_total(page * PAGE_ROWS + len(rows), last=len(rows) < PAGE_ROWS and bool(rows or page == 0))
         self._find_record(page, rows)
         self.refresh()
 
@@ -340,9 +339,30 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
                 return
         self._note_record()
 
-    def _count(self, *, again: bool) -> None:
-        self._counted = self._counted and not again
-        ask(self, "count", self._source.count, lambda total: self._set_total(total, exact=True), again=again)
+    def _learn_total(self, at_least: int, *, last: bool) -> None:
+        """What a page tells: its last row is a row, and a page that is not full is the last one."""
+        if last or at_least > self._total:
+            self._set_total(at_least, exact=last)
+        if not self._counted:
+            self._count()
+
+    def _count(self) -> None:
+        """Ask how many there are. One count at a time, however fast one types: slow ones must not take every thread."""
+        self._uncounted = True
+        if self.is_attached and (self._counter is None or self._counter.is_finished):
+            self._counter = self.run_worker(
+                self._count_until_known, group="count", exit_on_error=False, description="count"
+            )
+
+    async def _count_until_known(self) -> None:
+        try:
+            while self._uncounted:
+                self._uncounted, generation = False, self._generation
+                total = await off_loop(self.app, self._source.count)
+                if generation == self._generation:
+                    self._set_total(total, exact=True)
+        except Exception as error:  # as above
+            self.app.report(error)
 
     def _set_total(self, total: int, *, exact: bool) -> None:
         self._counted = exact
@@ -397,13 +417,3 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         if self._layout[0] != width:
             self._layout = (width, fitted(self.columns, width - MARK_CELLS))
         return self._layout[1]
-
-
-def fitted(columns: Sequence[Column[R]], width: int) -> list[tuple[Column[R], int]]:
-    """Which columns fit, in their order: the least important leave until the rest fits, then the rest shares what is left."""
-    kept = list(columns)
-    while sum(column.width + 1 for column in kept) - 1 > width and any(column.priority for column in kept):
-        kept.remove(max(reversed(kept), key=lambda column: column.priority))
-    spare = max(0, width - sum(column.width + 1 for column in kept) + 1)
-    shares = sum(column.grow for column in kept)
-    return [(column, column.width + (spare * column.grow // shares if shares else 0)) for column in kept]

@@ -11,8 +11,9 @@ from textual.widgets import Static
 
 from aicmo_tui.keys import key
 from aicmo_tui.present import TITLE, line, value
+from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.inputs import PlainInput
-from aicmo_tui.widgets.lazy_table import Column, LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable, Rows
 
 R = TypeVar("R")
 
@@ -22,7 +23,8 @@ class Picker(ModalScreen[R | None], Generic[R]):
 
     DEFAULT_CSS = """
     Picker { align: center middle; background: $background 60%; }
-    Picker > Vertical { width: 64; max-width: 94%; height: 18; max-height: 90%; padding: 0 1; background: $surface; border: round $primary; }
+    Picker > Vertical { width: 64; max-width: 94%; height: 18; max-height: 90%; padding: 0 1;
+        background: $surface; border: round $primary; }
     Picker Static { height: 1; }
     """
     AUTO_FOCUS = "LazyTable"

@@ -1,7 +1,7 @@
 """How far a campaign has come: bar, counts that add up to the audience, speed, and when it will be done.
 
-It draws what it is told; speed is what it saw the settled count do over the last seconds, so it is true whichever process
-sends.
+It draws what it is told; speed is what it saw the settled count do over the last seconds, so it is true whichever
+process sends.
 """
 
 from __future__ import annotations

@@ -55,13 +55,20 @@ def open_empty(folder: Path) -> Workspace:
 
 
 def open_filled(folder: Path, *, people: int = 40) -> Workspace:
-    """People, some of them hostile; a campaign under way, one paused, one waiting for approval; a server that is blocked."""
+    """People, some hostile; a campaign under way, one paused, one to approve; a server that is blocked."""
     config = Config.model_validate(
         {
-            "sender": {"name": "Ada Lovelace", "email": "ada@example.com", "postal_address": "1 Analytical Way, London"},
+            "sender": {
+                "name": "Ada Lovelace",
+                "email": "ada@example.com",
+                "postal_address": "1 Analytical Way, London",
+            },
             "chains": {"email_sending": ["smtp-main", "smtp-spare"]},
             # Port 9 discards: should a test ever send, nobody gets it.
-            "providers": {name: {"kind": "smtp", "host": "127.0.0.1", "port": 9, "security": "none"} for name in ("smtp-main", "smtp-spare")},
+            "providers": {
+                name: {"kind": "smtp", "host": "127.0.0.1", "port": 9, "security": "none"}
+                for name in ("smtp-main", "smtp-spare")
+            },
         }
     )
     workspace = open_workspace(Paths(folder / "config.toml", folder / "data"), config, clock=FrozenClock())
@@ -77,7 +84,9 @@ def open_filled(folder: Path, *, people: int = 40) -> Workspace:
 
 def fill_people(workspace: Workspace, people: int) -> None:
     for first, last, email, company, title, stage in PEOPLE:
-        workspace.crm.add(email, first_name=first, last_name=last, company=company, title=title, stage=stage, tags=["trial"])
+        workspace.crm.add(
+            email, first_name=first, last_name=last, company=company, title=title, stage=stage, tags=["trial"]
+        )
 
     def hostile(db):
         # Past the door where text is made plain: a store written by something else must not harm the screen either.
@@ -94,7 +103,9 @@ def fill_people(workspace: Workspace, people: int) -> None:
 
 def fill_campaign(workspace: Workspace, name: str, status: str) -> int:
     publishing = workspace.publishing
-    content = publishing.create_content("email", name, Draft(f"{name}, {{{{ first_name }}}}", "Hello {{ first_name }}, this autumn we ..."))
+    content = publishing.create_content(
+        "email", name, Draft(f"{name}, {{{{ first_name }}}}", "Hello {{ first_name }}, this autumn we ...")
+    )
     campaign = publishing.create_campaign(name, content.id, "")
     publishing.start(campaign.id, approve=True)
 
@@ -103,7 +114,8 @@ def fill_campaign(workspace: Workspace, name: str, status: str) -> int:
         for number, (delivery_id,) in enumerate(rows):
             state = SETTLED[number % len(SETTLED)]
             db.execute(
-                "UPDATE delivery SET state = ?, provider = ?, code = ?, reason = ?, retry_at = ?, attempts = 1, message_id = ? WHERE id = ?",
+                "UPDATE delivery SET state = ?, provider = ?, code = ?, reason = ?, retry_at = ?, attempts = 1, "
+                "message_id = ? WHERE id = ?",
                 (
                     state,
                     "smtp-main" if state not in ("queued", "suppressed") else None,
@@ -131,9 +143,20 @@ def block_main(workspace: Workspace) -> None:
         "smtp-main",
         lambda found: (
             ProviderState(
-                "smtp-main", BLOCKED, gen=1, successes=8, observations=18, latency_s=0.21, updated_at=NOW,
-                open_until=NOW + timedelta(minutes=47), open_reason="auth", last_ok_at=at, last_error_at=at,
-                last_error_class="auth", last_error_code="535 5.7.8", last_error_text=refusal,
+                "smtp-main",
+                BLOCKED,
+                gen=1,
+                successes=8,
+                observations=18,
+                latency_s=0.21,
+                updated_at=NOW,
+                open_until=NOW + timedelta(minutes=47),
+                open_reason="auth",
+                last_ok_at=at,
+                last_error_at=at,
+                last_error_class="auth",
+                last_error_code="535 5.7.8",
+                last_error_text=refusal,
             ),
             StateChange("smtp-main", at, OK, BLOCKED, f"535 5.7.8 {refusal}"),
         ),
@@ -141,7 +164,9 @@ def block_main(workspace: Workspace) -> None:
     health.update(
         "smtp-spare",
         lambda found: (
-            ProviderState("smtp-spare", OK, successes=20, observations=20, latency_s=0.095, updated_at=NOW, last_ok_at=NOW),
+            ProviderState(
+                "smtp-spare", OK, successes=20, observations=20, latency_s=0.095, updated_at=NOW, last_ok_at=NOW
+            ),
             None,
         ),
     )

@@ -56,6 +56,18 @@ def test_saving_the_same_again_makes_no_version(workspace: Workspace) -> None:
     assert workspace.publishing.save_content(content.id, GOOD).number == 1
 
 
+def test_saving_while_one_writes_makes_a_version_only_when_the_last_was_relied_on(workspace: Workspace) -> None:
+    publishing = workspace.publishing
+    campaign = campaign_of(workspace, Draft("Hi", "a"))
+    content = publishing.campaign(campaign).content_id
+    assert publishing.save_content(content, Draft("Hi", "ab"), amend=True).number == 1
+    publishing.approve(campaign)
+    assert publishing.save_content(content, Draft("Hi", "abc"), amend=True).number == 2
+    assert publishing.save_content(content, Draft("Hi", "abcd"), amend=True).number == 2
+    publishing.start(campaign, approve=True)
+    assert publishing.save_content(content, Draft("Hi", "abcde"), amend=True).number == 3
+
+
 def test_a_campaign_sends_the_version_it_began_with(workspace: Workspace) -> None:
     campaign = campaign_of(workspace, GOOD)
     begun = workspace.publishing.start(campaign, approve=True)

@@ -37,6 +37,8 @@ def converse(port: int, *, hurried_at: str = "", said: dict[str, bytes] = SAID) 
         connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
     except ConnectionRefusedError:
         return "connect", REFUSED
+    except ConnectionResetError:  # the cut may come before the handshake is told to the client
+        return "connect", LOST
     answer = ""
     with connection, connection.makefile("rb") as replies:
         for phase, words in said.items():

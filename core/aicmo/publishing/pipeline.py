@@ -84,12 +84,15 @@ class PublishingPipeline:
         now = self._clock.now()
         return self._db.write(lambda db: contents.get(db, contents.create(db, type, title, draft, now)))
 
-    def save_content(self, content_id: int, draft: Draft) -> Content:
-        """Keep ``draft`` as the next version; an earlier one's approval does not hold for it. Raises ``NotFound``."""
+    def save_content(self, content_id: int, draft: Draft, *, amend: bool = False) -> Content:
+        """Keep ``draft`` as the next version; an earlier one's approval does not hold for it. Raises ``NotFound``.
+
+        ``amend`` is for saving while one writes: see ``contents.save``.
+        """
         draft, now = _checked(draft), self._clock.now()
 
         def save(db: sqlite3.Connection) -> Content:
-            contents.save(db, content_id, draft, now)
+            contents.save(db, content_id, draft, now, amend=amend)
             return contents.get(db, content_id)
 
         return self._db.write(save)

@@ -1,7 +1,7 @@
 """Content, its versions, and what was approved.
 
-A version is never changed: saving makes the next one. An approval is bound to the hash of what was read, so an edit
-withdraws it by itself, and taking the edit back brings it back.
+A version that somebody relied on is never changed: saving makes the next one. An approval is bound to the hash of what
+was read, so an edit withdraws it by itself, and taking the edit back brings it back.
 """
 
 from __future__ import annotations
@@ -66,13 +66,28 @@ def create(db: sqlite3.Connection, type: str, title: str, draft: Draft, now: dat
     return content_id
 
 
-def save(db: sqlite3.Connection, content_id: int, draft: Draft, now: datetime) -> int:
-    """Keep ``draft`` as the next version, unless it says what the latest says already; the version's number."""
+def save(db: sqlite3.Connection, content_id: int, draft: Draft, now: datetime, *, amend: bool = False) -> int:
+    """Keep ``draft`` as the next version, unless it says what the latest says already; the version's number.
+
+    With ``amend`` it replaces the latest version, where that was neither approved nor sent: nobody has read it but its
+    author, who is still writing.
+    """
     latest = get(db, content_id)
     if latest.draft == draft:
         return latest.number
+    if amend and not latest.approved and not _was_sent(db, latest.version_id):
+        db.execute(
+            """UPDATE content_version SET subject = ?, preheader = ?, body = ?, format = ?, hash = ?, created_at = ?
+               WHERE id = ?""",
+            (draft.subject, draft.preheader, draft.body, draft.format, draft.hash, rfc3339(now), latest.version_id),
+        )
+        return latest.number
     _insert_version(db, content_id, latest.number + 1, draft, now)
     return latest.number + 1
+
+
+def _was_sent(db: sqlite3.Connection, version_id: int) -> bool:
+    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM campaign WHERE version_id = ?)", (version_id,)).fetchone()[0])
 
 
 def _insert_version(db: sqlite3.Connection, content_id: int, number: int, draft: Draft, now: datetime) -> None:

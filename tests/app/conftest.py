@@ -1,0 +1,37 @@
+"""The app, on a real store: a folder of its own, a clock that stands, and no setting of the developer's terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sample import open_empty, open_filled
+
+from aicmo.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def same_terminal_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Pictures must not depend on the machine they are taken on."""
+    for name in ("NO_COLOR", "TEXTUAL_THEME", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Workspace]:
+    with open_empty(tmp_path) as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Iterator[Workspace]:
+    with open_filled(tmp_path) as workspace:
+        yield workspace

@@ -1,0 +1,73 @@
+"""How every screen looks, empty and filled, in the two sizes that matter. Look at a picture before you accept it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from driving import app_on, steady, until
+from textual.pilot import Pilot
+
+from aicmo.workspace import Workspace
+from aicmo_tui.screens import SCREENS
+from aicmo_tui.widgets.header import HeaderLine
+
+SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mode", SCREENS)
+def test_filled(mode: str, size: str, filled: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.action_show_screen(mode)
+        await steady(pilot)
+
+    assert snap_compare(app_on(filled), terminal_size=SIZES[size], run_before=go)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("mode", SCREENS)
+def test_empty(mode: str, size: str, empty: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.action_show_screen(mode)
+        await steady(pilot)
+
+    assert snap_compare(app_on(empty), terminal_size=SIZES[size], run_before=go)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_one_campaign(size: str, filled: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.open_campaign(1)
+        await steady(pilot)
+        await pilot.press("enter")
+        await steady(pilot)
+
+    assert snap_compare(app_on(filled), terminal_size=SIZES[size], run_before=go)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_message_with_its_preview(size: str, filled: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.write_to("tag:trial")
+        await pilot.pause()
+        await pilot.press(*"Hi")
+        pilot.app.screen.query_one("#body").load_text("Hello {{ first_name }},\n\nthis *autumn* we ...")
+        header = pilot.app.screen.query_one(HeaderLine)
+        await until(pilot, lambda: "saved as version 1" in header.place)  # the last thing that follows the writing
+        await steady(pilot)
+        if size == "80x24":
+            await pilot.press("ctrl+r")
+        await steady(pilot)
+
+    assert snap_compare(app_on(filled), terminal_size=SIZES[size], run_before=go)
+
+
+def test_a_confirmation(filled: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.open_campaign(3)
+        await steady(pilot)
+        await pilot.press("a")
+        await steady(pilot)
+
+    assert snap_compare(app_on(filled), terminal_size=(80, 24), run_before=go)
