@@ -131,7 +131,7 @@ def ledger_alone(paths: Paths) -> Sent:
 
             def settle_and_claim(db: sqlite3.Connection, before: Claimed | None) -> Claimed | None:
                 if before is not None:
-                    deliveries.settle(db, before.id, told, SYSTEM_CLOCK.now())
+                    deliveries.settle(db, before, told, SYSTEM_CLOCK.now())
                 return deliveries.claim(db, campaign, SYSTEM_CLOCK.now())
 
             def let_go(db: sqlite3.Connection, claimed: Claimed) -> None:

@@ -84,27 +84,31 @@ class Ledger(RuleBasedStateMachine):
     def try_to_let_go(self, db, delivery: Claimed) -> Refusal | None:  # type: ignore[no-untyped-def]
         try:
             refusal = deliveries.let_go(db, delivery, "<id@x>", "smtp-a", {}, self.now)
+            if refusal is not None:
+                verdict = Verdict(State.SUPPRESSED if refusal.why == "suppressed" else State.QUEUED)
+                deliveries.settle(db, delivery, verdict, self.now)
         except IllegalTransition:
+            assert not self.is_ours(db, delivery, "claimed")
             return Refusal("recovered", "another sender began meanwhile")
-        if refusal is not None:
-            verdict = Verdict(State.SUPPRESSED if refusal.why == "suppressed" else State.QUEUED)
-            self.settle_if_claimed(db, delivery, verdict)
         return refusal
 
-    def settle_if_claimed(self, db, delivery: Claimed, verdict: Verdict) -> None:  # type: ignore[no-untyped-def]
-        state = db.execute("SELECT state FROM delivery WHERE id = ?", (delivery.id,)).fetchone()["state"]
-        if state == "claimed":
-            deliveries.settle(db, delivery.id, verdict, self.now)
+    def is_ours(self, db, delivery: Claimed, state: str) -> bool:  # type: ignore[no-untyped-def]
+        """Whether it stands in that state by this very claim."""
+        row = db.execute("SELECT state, claim FROM delivery WHERE id = ?", (delivery.id,)).fetchone()
+        return (row["state"], row["claim"]) == (state, delivery.claim)
 
     @rule(delivery=consumes(gone), state=st.sampled_from([State.SENT, State.DEFERRED, State.FAILED, State.UNKNOWN]))
     def settle(self, delivery: Claimed, state: State) -> None:
-        if self.states()[delivery.id] != "sending":
-            return
-        if state in (State.DEFERRED, State.FAILED):
-            self.let_go[delivery.id] -= 1  # provably not delivered
         retry_at = self.now + timedelta(seconds=2) if state is State.DEFERRED else None
         verdict = Verdict(state, "smtp-a", "250", "told", retry_at=retry_at)
-        self.db.write(lambda db: deliveries.settle(db, delivery.id, verdict, self.now))
+        ours = self.db.read(lambda db: self.is_ours(db, delivery, "sending"))
+        try:
+            self.db.write(lambda db: deliveries.settle(db, delivery, verdict, self.now))
+        except IllegalTransition:
+            assert not ours
+        else:
+            if ours and state in (State.DEFERRED, State.FAILED):
+                self.let_go[delivery.id] -= 1  # provably not delivered
 
     @rule()
     def crash_and_recover(self) -> None:
@@ -179,7 +183,7 @@ def reachable(before: State, after: State) -> bool:
     return after in seen
 
 
-Ledger.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None, print_blob=True)
+Ledger.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, print_blob=True)
 TestLedger = Ledger.TestCase
 
 
@@ -242,3 +246,16 @@ def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
     assert claimed.address == PEOPLE[1]
     first = db.read(lambda each: deliveries.listed(each, campaign, limit=1))[0]
     assert (first.state, first.reason) == (State.CANCELLED, "the contact was deleted")
+
+
+def test_a_sender_that_was_thought_dead_can_neither_send_nor_settle(db: Database) -> None:
+    campaign = running_campaign(db)
+    stale = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    db.write(lambda each: deliveries.recover(each, NOW))
+    fresh = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    assert (stale.id, stale.claim) == (fresh.id, fresh.claim - 1)
+    with pytest.raises(IllegalTransition):
+        db.write(lambda each: deliveries.let_go(each, stale, "<1@x>", "smtp-a", {}, NOW))
+    assert db.write(lambda each: deliveries.let_go(each, fresh, "<1@x>", "smtp-a", {}, NOW)) is None
+    with pytest.raises(IllegalTransition):
+        db.write(lambda each: deliveries.settle(each, stale, Verdict(State.FAILED), NOW))

@@ -356,7 +356,7 @@ def _claim_any(db: sqlite3.Connection, now: datetime) -> Claimed | None:
 def _write_down(
     db: sqlite3.Connection, claimed: Claimed, verdict: Verdict, final: Attempt | None, now: datetime
 ) -> None:
-    deliveries.settle(db, claimed.id, verdict, now)
+    deliveries.settle(db, claimed, verdict, now)
     if final is not None and is_dead_address(final):
         source = f"campaign {claimed.campaign_id}: {final.code}"
         suppressions.add(db, claimed.address, SuppressionReason.BOUNCED, source, now)

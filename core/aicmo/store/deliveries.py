@@ -107,6 +107,9 @@ class Claimed:
     address: str
     attempts: int
     """Before this one."""
+    claim: int
+    """Which claim of this delivery it is. A sender that was thought dead finds that its claim is not the latest, and
+    may neither let the body go nor settle it."""
     email: str
     values: Mapping[str, str]
     """The contact's filled fields by template name; an empty field is absent, so that a template notices."""
@@ -214,6 +217,7 @@ def claim(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Claimed | 
                 step=row["step"],
                 address=row["address"],
                 attempts=row["attempts"],
+                claim=row["claim"] + 1,
                 email=row["email"],
                 values=filled_values(row),
             )
@@ -236,6 +240,7 @@ def _next_due(db: sqlite3.Connection, campaign_id: int, stamp: str) -> sqlite3.R
     for condition, params in (("state = 'queued'", ()), ("state = 'deferred' AND retry_at <= ?", (stamp,))):
         row = db.execute(
             f"""SELECT delivery.id, delivery.step, delivery.address, delivery.contact_id, delivery.attempts,
+                       delivery.claim,
                        suppression.reason AS suppressed, contact.email, contact.first_name,
                        contact.last_name, contact.company, contact.title, contact.phone, contact.domain, contact.stage,
                        contact.fields
@@ -293,7 +298,7 @@ def let_go(
         room_at = _room_at(db, provider, LIMIT_WINDOWS[window], most, now)
         if room_at is not None:
             return Refusal("limit", f"{most} a {window} reached", room_at)
-    _move(db, delivery.id, State.SENDING, now, provider=provider, message_id=message_id)
+    _move(db, delivery.id, State.SENDING, now, claim=delivery.claim, provider=provider, message_id=message_id)
     return None
 
 
@@ -307,13 +312,15 @@ def _room_at(db: sqlite3.Connection, provider: str, window: timedelta, most: int
     return parse_rfc3339(row["sending_at"]) + window if row else None
 
 
-def settle(db: sqlite3.Connection, delivery_id: int, verdict: Verdict, now: datetime) -> None:
-    """Write down what became of a claimed delivery. Raises ``IllegalTransition``."""
+def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: datetime) -> None:
+    """Write down what became of a claimed delivery. Raises ``IllegalTransition``, also when the claim is not the
+    latest."""
     _move(
         db,
-        delivery_id,
+        delivery.id,
         verdict.state,
         now,
+        claim=delivery.claim,
         provider=verdict.provider or None,
         code=verdict.code,
         reason=verdict.reason,
@@ -453,6 +460,7 @@ def _move(
     to: State,
     now: datetime,
     *,
+    claim: int | None = None,
     provider: str | None = None,
     message_id: str | None = None,
     code: str = "",
@@ -460,15 +468,15 @@ def _move(
     reference: str = "",
     retry_at: datetime | None = None,
 ) -> None:
-    """The one UPDATE that moves a single delivery: only from a state that ``MOVES`` allows."""
+    """The one UPDATE that moves a single delivery: from where ``MOVES`` allows, for its latest claim."""
     stamp = rfc3339(now)
     changed = db.execute(
         f"""UPDATE delivery SET state = ?, at = ?,
                    provider = coalesce(?, provider), message_id = coalesce(?, message_id),
                    code = ?, reason = ?, reference = ?, retry_at = ?,
                    sending_at = CASE WHEN ? = 'sending' THEN ? ELSE sending_at END,
-                   attempts = attempts + (? = 'claimed')
-            WHERE id = ? AND state IN ({_PLACEHOLDERS[to]})""",
+                   attempts = attempts + (? = 'claimed'), claim = claim + (? = 'claimed')
+            WHERE id = ? AND claim = coalesce(?, claim) AND state IN ({_PLACEHOLDERS[to]})""",
         (
             to,
             stamp,
@@ -481,7 +489,9 @@ def _move(
             to,
             stamp,
             to,
+            to,
             delivery_id,
+            claim,
         ),
     ).rowcount
     if not changed:

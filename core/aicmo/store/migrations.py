@@ -217,7 +217,8 @@ _FIRST_CAMPAIGN = (
         code TEXT NOT NULL DEFAULT '',              -- the server's own
         reason TEXT NOT NULL DEFAULT '',
         reference TEXT NOT NULL DEFAULT '',         -- the server's queue id
-        attempts INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,        -- since it was queued; decides how long the next one waits
+        claim INTEGER NOT NULL DEFAULT 0,           -- grows with every claim: an older claim moves nothing any more
         retry_at TEXT,                              -- of a deferred one
         sending_at TEXT,                            -- when the body was let go: what the throttles count
         at TEXT NOT NULL,                           -- of the last change
