@@ -39,7 +39,8 @@ class Frame(Screen[None]):
         self._polls: list[Callable[[], None]] = []
 
     def body(self) -> Iterable[Widget]:
-        raise NotImplementedError
+        """What stands between header and footer."""
+        return ()
 
     def compose(self) -> ComposeResult:
         yield HeaderLine()

@@ -15,10 +15,11 @@ The ledger itself, with the only table of a delivery's states, is ``aicmo.store.
 
 from aicmo.publishing.pipeline import CONTENT_TYPES, FORMATS, Preview, PublishingPipeline
 from aicmo.publishing.preflight import CheckReport, Problem
+from aicmo.store.audiences import Audience
 from aicmo.store.campaigns import Campaign as PublishingCampaign
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.contents import Content, Draft
-from aicmo.store.deliveries import Audience, Counts, Delivery, State
+from aicmo.store.deliveries import Counts, Delivery, State
 
 __all__ = [
     "CONTENT_TYPES",

@@ -20,10 +20,11 @@ from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFou
 from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.preflight import CheckReport, check
 from aicmo.publishing.schedule import begin
-from aicmo.store import Database, campaigns, contents, deliveries
+from aicmo.store import Database, audiences, campaigns, contents, deliveries
+from aicmo.store.audiences import Audience
 from aicmo.store.campaigns import Campaign, CampaignStatus
 from aicmo.store.contents import Content, Draft
-from aicmo.store.deliveries import Audience, Counts, Delivery, State
+from aicmo.store.deliveries import Counts, Delivery, State
 from aicmo.text import one_line, plain, shown
 
 if TYPE_CHECKING:
@@ -112,10 +113,10 @@ class PublishingPipeline:
         """
         builder = MessageBuilder(_checked(draft), self._sender, campaign_name)
         where, params = self._one(email) if email else parse_query(audience).where()
-        row = self._db.read(lambda db: next(deliveries.unsuppressed(db, where, params), None))
+        row = self._db.read(lambda db: next(audiences.unsuppressed(db, where, params), None))
         if row is None:
             raise NotFound("There is nobody to preview for.", hint="Import contacts first, or choose another audience.")
-        recipient = Recipient(row["email"], deliveries.filled_values(row), token="0.0.preview")
+        recipient = Recipient(row["email"], audiences.filled_values(row), token="0.0.preview")
         message = builder.build(recipient, self._clock.now())
         words = message.words
         return Preview(recipient.email, words.subject, words.text, words.html, message.raw.decode("ascii"))
@@ -147,7 +148,7 @@ class PublishingPipeline:
     def audience(self, query: str) -> Audience:
         """Whom ``query`` selects now. Raises ``QueryInvalid``."""
         where, params = parse_query(query).where()
-        return self._db.read(lambda db: deliveries.audience(db, where, params))
+        return self._db.read(lambda db: audiences.measured(db, where, params))
 
     def counts(self, campaign_id: int) -> Counts:
         """Zeros before the start, when nobody is frozen yet. Raises ``NotFound``."""
@@ -311,8 +312,8 @@ class PublishingPipeline:
             dataclasses.replace(draft, subject=f"[Test] {draft.subject}"), self._sender, campaign.name
         )
         where, params = parse_query(campaign.audience).where()
-        row = await self._db.aread(lambda db: next(deliveries.unsuppressed(db, where, params), None))
-        values = deliveries.filled_values(row) if row is not None else {}
+        row = await self._db.aread(lambda db: next(audiences.unsuppressed(db, where, params), None))
+        values = audiences.filled_values(row) if row is not None else {}
         now = self._clock.now()
         message = builder.build(Recipient(recipient, values, token=f"{campaign_id}.0.test-{now:%Y%m%d%H%M%S%f}"), now)
         mail = OutgoingMail(mail_from=message.mail_from, recipient=message.recipient, raw=message.raw)

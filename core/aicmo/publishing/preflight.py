@@ -16,9 +16,9 @@ from difflib import get_close_matches
 from aicmo.errors import AicmoError
 from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.email.templates import ALWAYS_GIVEN
-from aicmo.store import deliveries
+from aicmo.store import audiences
+from aicmo.store.audiences import CONTACT_FIELDS
 from aicmo.store.contents import Draft
-from aicmo.store.deliveries import CONTACT_FIELDS
 from aicmo.store.selection import Selection
 
 PEOPLE_NAMED = 5
@@ -73,7 +73,7 @@ def check(
     ways: Sequence[str],
 ) -> CheckReport:
     """Everything that is wrong. ``ways`` are the names of the servers that could send."""
-    audience = deliveries.audience(db, *selection.where())
+    audience = audiences.measured(db, *selection.where())
     problems = [
         *_sender_problems(sender, ways),
         *_audience_problems(audience.total, audience.suppressed),
@@ -150,8 +150,8 @@ def _draft_problems(
 def _groups(db: sqlite3.Connection, selection: Selection, variables: frozenset[str]) -> dict[frozenset[str], _Group]:
     groups: dict[frozenset[str], _Group] = {}
     where, params = selection.where()
-    for row in deliveries.unsuppressed(db, where, params):
-        values = deliveries.filled_values(row)
+    for row in audiences.unsuppressed(db, where, params):
+        values = audiences.filled_values(row)
         missing = variables.difference(values)
         group = groups.setdefault(missing, _Group())
         group.count += 1

@@ -15,6 +15,7 @@ run::
 ``suppressions``        who must not be written to
 ``contents``            content, its versions, approvals
 ``campaigns``           campaigns and who may send
+``audiences``           whom a query selects right now
 ``deliveries``          the ledger
 ``health``              ``health.db``: the providers' state
 ======================  =============================================

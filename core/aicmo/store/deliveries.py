@@ -7,15 +7,15 @@ becomes ``unknown``: it may have gone, so it is never sent again but on a person
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from aicmo.clock import parse_rfc3339, rfc3339
 from aicmo.errors import IllegalTransition, NotFound
+from aicmo.store.audiences import filled_values
 
 
 class State(StrEnum):
@@ -127,39 +127,7 @@ class Verdict:
     retry_at: datetime | None = None
 
 
-# --- the audience --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """Whom a query selects at this moment."""
-
-    total: int
-    suppressed: int
-    """Those among them who will not be written to."""
-
-
-def audience(db: sqlite3.Connection, where: str, params: Sequence[object]) -> Audience:
-    """How many ``where`` (SQL over ``contact``) selects, and how many of them are suppressed."""
-    total = db.execute(f"SELECT count(*) FROM contact WHERE {where}", tuple(params)).fetchone()[0]
-    if db.execute("SELECT NOT EXISTS (SELECT 1 FROM suppression)").fetchone()[0]:
-        return Audience(total, 0)
-    suppressed = db.execute(
-        f"""SELECT count(*) FROM contact JOIN suppression ON suppression.key = suppression_key(contact.address)
-            WHERE {where}""",
-        tuple(params),
-    ).fetchone()[0]
-    return Audience(total, suppressed)
-
-
-def unsuppressed(db: sqlite3.Connection, where: str, params: Sequence[object]) -> Iterator[sqlite3.Row]:
-    """The contacts that would be written to, streamed; ``filled_values`` reads a row."""
-    return db.execute(
-        f"""SELECT contact.* FROM contact
-            WHERE {where} AND NOT EXISTS (SELECT 1 FROM suppression WHERE key = suppression_key(contact.address))
-            ORDER BY contact.id""",
-        tuple(params),
-    )
+# --- the audience, frozen ------------------------------------------------------------------------------------------
 
 
 def freeze(
@@ -222,17 +190,6 @@ def claim(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Claimed | 
                 values=filled_values(row),
             )
     return None
-
-
-CONTACT_FIELDS = ("email", "first_name", "last_name", "company", "title", "phone", "domain", "stage")
-"""A contact's own fields, as templates name them; custom fields come beside them."""
-
-
-def filled_values(row: sqlite3.Row) -> dict[str, str]:
-    """The non-empty fields of a contact's row, custom ones included; a contact's own field wins over a custom one."""
-    values = {name: value for name, value in json.loads(row["fields"]).items() if value}
-    values.update((name, row[name]) for name in CONTACT_FIELDS if row[name])
-    return values
 
 
 def _next_due(db: sqlite3.Connection, campaign_id: int, stamp: str) -> sqlite3.Row | None:
