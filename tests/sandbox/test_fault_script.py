@@ -1,28 +1,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 
 import pytest
+from hand_clock import HandClock
 
 from aicmo.errors import InvalidInput
-from aicmo.sandbox.faults import Fault, FaultScript, parse_faults
-
-
-class HandClock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def now(self) -> datetime:
-        return datetime(2026, 1, 1, tzinfo=UTC)
-
-    def monotonic(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += seconds
+from aicmo.sandbox.faults import SERVERS, Fault, FaultScript, parse_faults
 
 
 def test_the_first_rule_that_fits_happens_and_is_used_up() -> None:
@@ -77,10 +61,30 @@ def test_refusing_follows_its_window_and_names_the_next_change() -> None:
     assert (script.refuses("smtp-a"), script.next_change_s()) == (False, None)
 
 
+def test_a_rule_for_all_is_for_those_that_know_its_phase_and_action() -> None:
+    script = FaultScript([Fault("connect", "reply", reply="421 busy"), Fault("auth", "drop"), Fault("request", "hang")])
+
+    def suffers(phase: str) -> list[str]:
+        return [server for server in SERVERS if script.pick(server, phase, "/path")]
+
+    assert suffers("connect") == ["smtp-a", "smtp-b"]
+    assert suffers("auth") == ["smtp-a", "smtp-b", "imap"]
+    assert suffers("request") == ["apollo", "dropcontact", "airtable", "webhook"]
+
+
+def test_a_rule_may_be_for_some_paths_only() -> None:
+    script = FaultScript([Fault("request", "drop", path="*/People/match")])
+
+    assert script.pick("apollo", "request", "/api/v1/auth/health") is None
+    assert script.pick("apollo", "request", "/api/v1/people/match") is not None
+
+
 def test_a_script_survives_json() -> None:
     faults = (
         Fault("rcpt", "reply", server="smtp-b", reply="550 5.1.1 nobody", recipient="a*", times=3),
         Fault("body", "drop", body_bytes=10, until_s=1.5),
+        Fault("request", "reply", server="apollo", status=429, headers={"retry-after": "7"}, body="{}", path="*/match"),
+        Fault("connect", "reply", server="imap", reply="* BYE busy"),
     )
 
     assert parse_faults(json.loads(json.dumps([fault.as_dict() for fault in faults]))) == faults
@@ -107,6 +111,22 @@ def test_a_script_survives_json() -> None:
         [{"phase": "mail", "action": "slow", "seconds": -1}],
         [{"phase": "mail", "action": "slow", "seconds": "1"}],
         [{"phase": "mail", "action": "drop", "after_s": 2, "until_s": 1}],
+        [{"phase": "mail", "action": "drop", "server": "apollo"}],
+        [{"phase": "request", "action": "drop", "server": "smtp-a"}],
+        [{"phase": "request", "action": "cut"}],
+        [{"phase": "mail", "action": "huge"}],
+        [{"phase": "request", "action": "reply"}],
+        [{"phase": "request", "action": "reply", "status": 42}],
+        [{"phase": "request", "action": "reply", "reply": "451 busy"}],
+        [{"phase": "request", "action": "drop", "status": 500}],
+        [{"phase": "request", "action": "reply", "status": 500, "headers": {"a": "b\r\nc: d"}}],
+        [{"phase": "request", "action": "reply", "status": 500, "headers": ["a"]}],
+        [{"phase": "request", "action": "drop", "recipient": "a@b.example"}],
+        [{"phase": "mail", "action": "drop", "path": "/x"}],
+        [{"phase": "connect", "action": "reply", "server": "apollo", "reply": "421 bye"}],
+        [{"phase": "connect", "action": "reply", "server": "imap", "reply": "421 bye"}],
+        [{"phase": "auth", "action": "reply", "server": "smtp-a", "reply": "NO later"}],
+        [{"phase": "response", "action": "huge", "megabytes": 0}],
     ],
     ids=repr,
 )

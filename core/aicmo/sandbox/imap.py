@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
-from contextlib import suppress
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
-from proxyprotocol.reader import ProxyProtocolReader
+from proxyprotocol.result import ProxyResultUnknown
+from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import Config, Login
 from pymap.backend.dict.filter import FilterSet
 from pymap.backend.dict.mailbox import MailboxSet
+from pymap.exceptions import ResponseError
 from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
+from pymap.parsing.response import ResponseNo
 from pymap.parsing.specials.flag import Seen
 from pymap.user import UserMetadata
 from pysasl.hashing import Cleartext
 
 from aicmo.clock import Clock
 from aicmo.sandbox import PASSWORD, USER
+from aicmo.sandbox.listening import Server, reset_connection
 
 _SENT = b"""\
 From: Ada Lovelace <ada@example.com>
@@ -112,31 +116,88 @@ _ANSWERS = (_REPLY, _BOUNCE, _AWAY)
 _ADDRESSED_TO = (b"zoe.martin@atelier.example", b"li.wei@harbour.example", b"omar.haddad@cedar.example")
 
 
-async def start_imap(clock: Clock) -> asyncio.Server:
-    """The mailbox, filled and listening on a free port of 127.0.0.1. The caller closes it."""
-    config = _Config(
-        Namespace(passlib_cfg=None, proxy_protocol=None),
-        host="127.0.0.1",
-        port=0,
-        demo_data=False,
-        demo_user=USER,
-        demo_password=PASSWORD,
-        tls_enabled=False,
-        invalid_user_sleep=0.0,
-        reject_dnsbl=False,
-        hash_context=Cleartext(),  # The password is public; hashing it would only cost each login a tenth of a second.
-    )
-    login = Login(config)
-    await login.demo_user_identity.set(UserMetadata(config, USER, password=PASSWORD))
-    config.set_cache[USER] = (await _mailboxes(clock), FilterSet())
-    config.apply_context()
-    greet = ProxyProtocolReader(config.proxy_protocol).get_callback(IMAPServer(login, config))
+class ImapServer(Server):
+    """The mailbox on its port; ``open_mailbox`` fills it first."""
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):  # The client is gone, which is its right at any time.
-            await greet(reader, writer)
+    _pymap: IMAPServer
 
-    return await asyncio.start_server(serve, "127.0.0.1", 0)
+    async def open_mailbox(self) -> None:
+        """Make the mailbox as it is at the start. To be awaited before the port is opened."""
+        config = _Config(
+            Namespace(passlib_cfg=None, proxy_protocol=None),
+            host="127.0.0.1",
+            port=0,
+            demo_data=False,
+            demo_user=USER,
+            demo_password=PASSWORD,
+            tls_enabled=False,
+            invalid_user_sleep=0.0,
+            reject_dnsbl=False,
+            hash_context=Cleartext(),  # The password is public; to hash it would cost each login a tenth of a second.
+        )
+        login = _Login(config, self)
+        await login.demo_user_identity.set(UserMetadata(config, USER, password=PASSWORD))
+        config.set_cache[USER] = (await _mailboxes(self.clock), FilterSet())
+        config.apply_context()
+        self._pymap = IMAPServer(login, config)
+
+    def protocol(self) -> asyncio.BaseProtocol:
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._serve)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer: int = writer.get_extra_info("peername")[1]
+        self.connections += 1
+        self.peers.add(peer)
+        _streams.set((reader, writer))
+        try:
+            if reply := await self.suffer("connect"):
+                writer.write(reply.encode() + b"\r\n")
+            else:
+                await self._pymap(reader, writer, SocketInfo.get(writer, ProxyResultUnknown(None)))
+        except ConnectionError:
+            pass  # The client is gone, which is its right at any time.
+        finally:
+            self.peers.discard(peer)
+            writer.close()
+
+    async def suffer(self, phase: str) -> str:
+        """Let happen what the script says; returns the reply to give in place of the usual one, or nothing.
+
+        Raises ``ConnectionError`` when the connection is to end.
+        """
+        fault = self.pick(phase)
+        if fault is None:
+            return ""
+        reader, writer = _streams.get()
+        if fault.action == "slow":
+            await self.clock.sleep(fault.seconds)
+        elif fault.action != "reply":
+            if fault.action == "drop":
+                reset_connection(writer.transport)
+            while await reader.read(65536):
+                pass  # Until the client leaves.
+            raise ConnectionResetError
+        return fault.reply
+
+
+# Of the connection that the running task serves.
+_streams: ContextVar[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = ContextVar("streams")
+
+
+class _Login(Login):
+    def __init__(self, config: Config, server: ImapServer) -> None:
+        super().__init__(config)
+        self._server = server
+
+    async def authenticate(self, credentials: Any) -> Any:
+        if reply := await self._server.suffer("auth"):
+            raise _Refused(reply.removeprefix("NO ").encode())
+        return await super().authenticate(credentials)
+
+
+class _Refused(ResponseError):
+    def get_response(self, tag: bytes) -> ResponseNo:
+        return ResponseNo(tag, self.args[0])
 
 
 async def _mailboxes(clock: Clock) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from aicmo.errors import InvalidInput, ProviderUnavailable
 from aicmo.sandbox.faults import Fault, parse_faults
+from aicmo.sandbox.http_log import Handled, read_http_log
 from aicmo.sandbox.mail import Received, read_mail
 from aicmo.text import one_line
 
@@ -27,6 +28,17 @@ _STOP_S = 5.0
 class Address:
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAddress(Address):
+    path: str
+    """What the provider's base address ends in, such as ``/api/v1``."""
+
+    @property
+    def base_url(self) -> str:
+        """What stands for ``https://api.apollo.io/api/v1`` here: with the path, without a slash at its end."""
+        return f"http://{self.host}:{self.port}{self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,8 @@ class Status:
     received: int
     """Messages accepted since the start or the last reset."""
     smtp: dict[str, ServerStatus]
+    http: dict[str, ServerStatus]
+    imap: ServerStatus
     faults: tuple[Fault, ...]
     """The rules that can still happen, with ``times`` as what is left of it."""
 
@@ -54,7 +68,10 @@ class RunningSandbox:
         self._process = process
         self._control = Address(**ready["control"])
         self.smtp = {name: Address(**where) for name, where in ready["smtp"].items()}
+        self.http = {name: HttpAddress(**where) for name, where in ready["http"].items()}
         self.imap = Address(**ready["imap"])
+        self.keys: dict[str, str] = ready["keys"]
+        """By HTTP provider."""
         self.folder = Path(ready["folder"])
         self.people = Path(ready["people"])
         """A CSV of 300 sample people; see ``people``."""
@@ -65,8 +82,15 @@ class RunningSandbox:
         """Put a script in force in place of the last one, with its clock at zero. It holds when this returns."""
         self._order({"do": "faults", "rules": [fault.as_dict() for fault in faults]})
 
+    def set_account(self, server: str, **settings: object) -> None:
+        """Change what the user has at an HTTP provider, such as ``credits`` or ``scopes``, until the next reset.
+
+        What there is to change are the fields of ``Account`` in the provider's module. Raises ``InvalidInput``.
+        """
+        self._order({"do": "account", "server": server, "settings": settings})
+
     def reset(self) -> None:
-        """No faults, no mail; connections and the mailbox stay as they are."""
+        """No faults, no mail, no requests, the providers as at the start; connections and the mailbox stay."""
         self._order({"do": "reset"})
 
     def status(self) -> Status:
@@ -75,12 +99,18 @@ class RunningSandbox:
         return Status(
             received=answer["received"],
             smtp={name: ServerStatus(**server) for name, server in answer["smtp"].items()},
+            http={name: ServerStatus(**server) for name, server in answer["http"].items()},
+            imap=ServerStatus(**answer["imap"]),
             faults=parse_faults(answer["faults"]),
         )
 
     def received(self) -> list[Received]:
         """Every message accepted since the start or the last reset, in order. Works on a stopped sandbox too."""
         return read_mail(self.folder)
+
+    def http_log(self) -> list[Handled]:
+        """Every request handled since the start or the last reset, in order. Works on a stopped sandbox too."""
+        return read_http_log(self.folder)
 
     def stop(self) -> None:
         """End the process, gently if it will. Does nothing when it has ended."""

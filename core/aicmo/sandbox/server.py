@@ -14,7 +14,7 @@ import signal
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,30 +22,45 @@ from typing import Any
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, InvalidInput, ProviderUnavailable
-from aicmo.sandbox.faults import SERVERS, Fault, FaultScript, parse_faults
-from aicmo.sandbox.imap import start_imap
+from aicmo.sandbox import KEYS
+from aicmo.sandbox.faults import HTTP_SERVERS, SMTP_SERVERS, Fault, FaultScript, parse_faults
+from aicmo.sandbox.http import HttpServer
+from aicmo.sandbox.http_log import HttpLog
+from aicmo.sandbox.imap import ImapServer
+from aicmo.sandbox.listening import Server
 from aicmo.sandbox.mail import MailLog
 from aicmo.sandbox.people import write_csv
 from aicmo.sandbox.smtp import SmtpServer
+from aicmo.text import shown
 
 _MAX_ORDER = 1024 * 1024
 
 
 class World:
-    """The servers, the script they share, and the log they write."""
+    """The servers, the script they obey, and the logs they write."""
 
-    def __init__(self, folder: Path, *, tls: ssl.SSLContext | None = None, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, folder: Path, *, tls: ssl.SSLContext | None = None, seed: int = 1, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self.mail = MailLog(folder, clock=clock)
+        self.requests = HttpLog(folder)
         self._clock = clock
-        script = FaultScript(clock=clock)
-        self._servers = {name: SmtpServer(name, script, self.mail, tls, clock) for name in SERVERS}
+        self.smtp = {name: SmtpServer(name, self.mail, tls, clock) for name in SMTP_SERVERS}
+        self.http = {name: HttpServer(name, seed, self.requests, clock) for name in HTTP_SERVERS}
+        self.imap = ImapServer("imap", clock)
+        self._script = FaultScript(clock=clock)
         self._opening = asyncio.Lock()  # Opening a port waits; two scripts must not open it twice.
         self._next_change: asyncio.Task[None] | None = None
 
+    def _servers(self) -> Iterator[Server]:
+        yield from self.smtp.values()
+        yield from self.http.values()
+        yield self.imap
+
     async def set_faults(self, faults: Iterable[Fault]) -> None:
         """Put a script in force in place of the last; when this returns, the ports are as it wants them."""
-        script = FaultScript(faults, clock=self._clock)
-        for server in self._servers.values():
+        self._script = script = FaultScript(faults, clock=self._clock)
+        for server in self._servers():
             server.script = script
         if self._next_change is not None:
             self._next_change.cancel()
@@ -59,33 +74,46 @@ class World:
 
     async def _obey(self, script: FaultScript) -> None:
         async with self._opening:
-            for server in self._servers.values():
+            for server in self._servers():
                 await server.listen(not script.refuses(server.name))
 
+    def set_account(self, name: str, settings: dict[str, Any]) -> None:
+        """Change what the user of a provider has there. Raises ``InvalidInput``."""
+        if name not in self.http:
+            raise InvalidInput(f"{shown(name)} has no account.", hint=f"Known: {', '.join(HTTP_SERVERS)}.")
+        self.http[name].set_account(settings)
+
     async def reset(self) -> None:
-        """No faults, no mail."""
+        """No faults, no mail, no requests, and every provider's data as it was at the start."""
         await self.set_faults(())
         self.mail.clear()
+        self.requests.clear()
+        for server in self.http.values():
+            server.reset()
 
-    def addresses(self) -> dict[str, dict[str, Any]]:
-        return {name: {"host": "127.0.0.1", "port": server.port} for name, server in self._servers.items()}
+    def addresses(self) -> dict[str, Any]:
+        return {
+            "smtp": {name: _address(server) for name, server in self.smtp.items()},
+            "http": {name: _address(server) | {"path": server.path} for name, server in self.http.items()},
+            "imap": _address(self.imap),
+        }
 
     def status(self) -> dict[str, Any]:
         return {
             "received": self.mail.count,
-            "smtp": {
-                name: {"listening": server.listening, "connections": server.connections, "open": len(server.peers)}
-                for name, server in self._servers.items()
-            },
-            "faults": self._servers[SERVERS[0]].script.remaining(),
+            "smtp": {name: _status(server) for name, server in self.smtp.items()},
+            "http": {name: _status(server) for name, server in self.http.items()},
+            "imap": _status(self.imap),
+            "faults": self._script.remaining(),
         }
 
     def close(self) -> None:
         if self._next_change is not None:
             self._next_change.cancel()
-        for server in self._servers.values():
+        for server in self._servers():
             server.close()
         self.mail.close()
+        self.requests.close()
 
 
 async def control(world: World, line: bytes) -> dict[str, Any]:
@@ -97,10 +125,12 @@ async def control(world: World, line: bytes) -> dict[str, Any]:
                 await world.set_faults(parse_faults(rules))
             case {"do": "reset"}:
                 await world.reset()
+            case {"do": "account", "server": str(name), "settings": dict(settings)}:
+                world.set_account(name, settings)
             case {"do": "status"}:
                 return {"ok": True, **world.status()}
             case _:
-                raise InvalidInput("An order is faults (with rules), reset or status.")
+                raise InvalidInput("An order is faults (with rules), account (server, settings), reset or status.")
     except (AicmoError, ValueError, RecursionError) as error:
         return {"ok": False, "error": str(error)}
     return {"ok": True}
@@ -117,24 +147,26 @@ def run(folder: Path, *, faults: Iterable[Fault] = (), starttls: bool = False, s
         "folder": str(folder),
         "people": str(people),
         "certificate": str(certificate) if certificate else None,
+        "keys": KEYS,
     }
-    asyncio.run(_serve(folder, faults, _tls_context(certificate) if certificate else None, ready))
+    tls = _tls_context(certificate) if certificate else None
+    asyncio.run(_serve(lambda: World(folder, tls=tls, seed=seed), faults, ready))
 
 
-async def _serve(folder: Path, faults: Iterable[Fault], tls: ssl.SSLContext | None, ready: dict[str, Any]) -> None:
+async def _serve(make_world: Callable[[], World], faults: Iterable[Fault], ready: dict[str, Any]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for order_to_stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(order_to_stop, stop.set)
     threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), name="stdin", daemon=True).start()
 
-    with closing(World(folder, tls=tls)) as world:
+    with closing(make_world()) as world:
+        await world.imap.open_mailbox()
         await world.set_faults(faults)
-        imap = await start_imap(SYSTEM_CLOCK)
         orders = await asyncio.start_server(partial(_take_orders, world), "127.0.0.1", 0, limit=_MAX_ORDER)
-        with closing(imap), closing(orders):
-            addresses = {"smtp": world.addresses(), "imap": _address(imap), "control": _address(orders)}
-            print(json.dumps(addresses | ready), flush=True)
+        with closing(orders):
+            host, port = orders.sockets[0].getsockname()
+            print(json.dumps(world.addresses() | {"control": {"host": host, "port": port}} | ready), flush=True)
             await stop.wait()
 
 
@@ -157,9 +189,12 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
         loop.call_soon_threadsafe(stop.set)
 
 
-def _address(server: asyncio.Server) -> dict[str, Any]:
-    host, port = server.sockets[0].getsockname()
-    return {"host": host, "port": port}
+def _address(server: Server) -> dict[str, Any]:
+    return {"host": "127.0.0.1", "port": server.port}
+
+
+def _status(server: Server) -> dict[str, Any]:
+    return {"listening": server.listening, "connections": server.connections, "open": len(server.peers)}
 
 
 def _make_certificate(folder: Path) -> Path:

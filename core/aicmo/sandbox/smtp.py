@@ -1,7 +1,7 @@
 """The SMTP servers: well behaved by themselves, and wrong exactly where the fault script says so.
 
-``aiosmtpd`` speaks the protocol. Added are the faults, a port that can stop listening and come back, and a body that is
-read in large pieces rather than line by line. Only a body that reached its final dot is ever recorded.
+``aiosmtpd`` speaks the protocol. Added are the faults, and a body that is read in large pieces rather than by lines.
+Only a body that reached its final dot is ever recorded.
 
 This module imports aiosmtpd (extra ``demo``): only the sandbox's own process imports it.
 """
@@ -11,16 +11,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
 import ssl
-import struct
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope
 
 from aicmo.clock import Clock
 from aicmo.sandbox import PASSWORD, USER
-from aicmo.sandbox.faults import Fault, FaultScript
+from aicmo.sandbox.faults import Fault
+from aicmo.sandbox.listening import Server, reset_connection
 from aicmo.sandbox.mail import MailLog
 
 _MAX_BYTES = 32 * 1024 * 1024
@@ -31,50 +30,16 @@ _END = b"\r\n.\r\n"
 _PLAIN_ADDRESS = re.compile(r"<([A-Za-z0-9_.+=/-]+@[A-Za-z0-9.-]+)>")
 
 
-class SmtpServer:
-    """One server on 127.0.0.1, whose port stays its own while it refuses connections."""
+class SmtpServer(Server):
+    """A mail server that records what it accepts in ``mail``."""
 
-    def __init__(self, name: str, script: FaultScript, mail: MailLog, tls: ssl.SSLContext | None, clock: Clock) -> None:
-        self.name = name
-        self.script = script
+    def __init__(self, name: str, mail: MailLog, tls: ssl.SSLContext | None, clock: Clock) -> None:
+        super().__init__(name, clock)
         self.mail = mail
         self.tls = tls
-        self.clock = clock
-        self.connections = 0
-        """Connections taken since the start."""
-        self.peers: set[int] = set()
-        """The clients' ports of the connections that stand now."""
-        self._listener: asyncio.Server | None = None
-        # Bound and never listening: while the listener is closed, nobody else on the machine gets the port.
-        self._holder = _bind(0)
-        self.port: int = self._holder.getsockname()[1]
 
-    @property
-    def listening(self) -> bool:
-        return self._listener is not None
-
-    async def listen(self, wanted: bool) -> None:
-        """Open or close the port; connections that stand are left alone."""
-        if wanted and self._listener is None:
-            loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(lambda: _Connection(self), sock=_bind(self.port), backlog=512)
-        elif not wanted and self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    def close(self) -> None:
-        if self._listener is not None:
-            self._listener.close()
-        self._holder.close()
-
-
-def _bind(port: int) -> socket.socket:
-    # The protocol by name: only then does asyncio turn Nagle's delay off for what is accepted here.
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    bound.bind(("127.0.0.1", port))
-    return bound
+    def protocol(self) -> asyncio.BaseProtocol:
+        return _Connection(self)
 
 
 class _Connection(SMTP):
@@ -150,7 +115,7 @@ class _Connection(SMTP):
             await self.push(reply)
             return
         await self.push("354 end data with <CR><LF>.<CR><LF>")
-        body = await self._read_body(self._pick("body", *recipients))
+        body = await self._read_body(self._server.pick("body", *recipients))
         if body is None:
             return
         reply = await self._deliver(body)
@@ -184,7 +149,7 @@ class _Connection(SMTP):
         return bytes(body[: end + 2]).replace(b"\r\n.", b"\r\n")[2:]
 
     async def _deliver(self, body: bytes) -> str:
-        fault = self._pick("dot", *self.envelope.rcpt_tos)
+        fault = self._server.pick("dot", *self.envelope.rcpt_tos)
         if fault and fault.action == "reply" and not fault.reply.startswith("2"):
             return fault.reply
         sender = self.envelope.mail_from.strip("<>")
@@ -194,12 +159,9 @@ class _Connection(SMTP):
 
     # -- faults ------------------------------------------------------------------------------------------------
 
-    def _pick(self, phase: str, *recipients: str) -> Fault | None:
-        return self._server.script.pick(self._server.name, phase, *recipients)
-
     async def _suffer(self, phase: str, *recipients: str) -> str:
         """Let happen what the script says; returns the reply to give in place of the usual one, or nothing."""
-        fault = self._pick(phase, *recipients)
+        fault = self._server.pick(phase, *recipients)
         return await self._happen(fault) if fault else ""
 
     async def _happen(self, fault: Fault) -> str:
@@ -207,7 +169,7 @@ class _Connection(SMTP):
             await self._server.clock.sleep(fault.seconds)
         elif fault.action != "reply":
             if fault.action == "drop":
-                self._reset_connection()
+                reset_connection(self.transport)
             await asyncio.get_running_loop().create_future()  # Until connection_lost() cancels this task.
         return fault.reply
 
@@ -216,12 +178,6 @@ class _Connection(SMTP):
             await self.push(reply)
         else:
             await command(arg)
-
-    def _reset_connection(self) -> None:
-        # Without lingering the kernel sends RST, whatever is still unread: the same end for every client.
-        lost = self.transport.get_extra_info("socket")
-        lost.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
 
     async def push(self, status: Any) -> None:
         await super().push(status)
