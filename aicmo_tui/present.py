@@ -7,7 +7,8 @@ function here knows a widget, and nothing outside this module builds a ``Content
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -29,6 +30,7 @@ LONGEST_LINE = 400
 """Characters of one value that are shown on a line; a name of 4,000 costs no more than this to draw."""
 LONGEST_PROSE = 60_000
 """Characters of a body that are shown; more is cut with a sign that it was."""
+BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ LOOKS = {
     "ok": Look("●", "ok", GOOD),
     "slow": Look("◐", "slow", WARN),
     "cooling": Look("▲", "cooling", WARN),
+    "flapping": Look("▲", "flapping", WARN),
+    "probing": Look("◐", "probing", ACCENT),
     "blocked": Look("✕", "blocked", BAD),
+    "forced": Look("◆", "forced", WARN),
+    "disabled": Look("✕", "disabled", MUTED),
     "no data": Look("○", "no data", MUTED),
     "unsupported": Look("○", "unsupported", MUTED),
     # a delivery
@@ -128,6 +134,11 @@ def clock_time(moment: datetime) -> str:
     return f"{moment.astimezone():%H:%M}"
 
 
+def exact_time(moment: datetime) -> str:
+    """To the second, in the machine's zone."""
+    return f"{moment.astimezone():%H:%M:%S}"
+
+
 def day_and_time(moment: datetime) -> str:
     return f"{moment.astimezone():%a %d %b %H:%M}"
 
@@ -149,6 +160,25 @@ def span(seconds: float) -> str:
     if seconds < 86_400:
         return f"{round(seconds / 3_600)} h"
     return f"{timedelta(seconds=seconds).days} d"
+
+
+def countdown(seconds: float) -> str:
+    """What is left to wait, to the second while that matters: ``0:44``, ``12:05``, then ``3 h``. Never below zero."""
+    left = max(0, math.ceil(seconds))
+    return f"{left // 60}:{left % 60:02}" if left < 3_600 else span(left)
+
+
+def sparkline(values: Sequence[float | None], cells: int) -> Content:
+    """The last ``cells`` values as bars from zero to the greatest, the newest at the right; ``·`` where there is none.
+
+    Fewer than two values show nothing: one has no course.
+    """
+    shown = values[-cells:]
+    top = max((each for each in shown if each), default=1)
+    if len(shown) < 2:
+        return Content("")
+    bars = "".join("·" if each is None else BARS[round(max(0, each) / top * (len(BARS) - 1))] for each in shown)
+    return Content.assemble((bars, ACCENT)).pad_left(cells - len(bars))
 
 
 def bar(done: int, whole: int, width: int) -> Content:

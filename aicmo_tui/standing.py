@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aicmo.gateways.status import SERVING
 from aicmo.store.campaigns import CampaignStatus
 from aicmo_tui.present import BAD, WARN, Content, day_and_time, line, state
 from aicmo_tui.widgets.header import Standing
@@ -11,8 +12,6 @@ from aicmo_tui.widgets.header import Standing
 if TYPE_CHECKING:
     from aicmo.gateways.status import HealthReport
     from aicmo.workspace import Workspace
-
-SERVING = ("ok", "slow", "no data")
 
 
 def read_standing(workspace: Workspace) -> Standing:

@@ -24,7 +24,12 @@ def show(run: Run) -> None:
     loaded = run.load_config()
     found: list[dict[str, Any]] = []
     for key, value in _flat(
-        {"sender": loaded.sender.model_dump(), "chains": loaded.chains, "providers": _effective(loaded)}
+        {
+            "sender": loaded.sender.model_dump(),
+            "health": loaded.health.model_dump(),
+            "chains": loaded.chains,
+            "providers": _effective(loaded),
+        }
     ):
         secret = key.rpartition(".")[2] in SECRET_KEYS
         found.append({"key": key, "value": MASK if secret and value else value, "source": loaded.origin(key)})

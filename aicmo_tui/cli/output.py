@@ -66,6 +66,11 @@ def document(value: Mapping[str, Any] | Sequence[Any], form: Form, text: Iterabl
         print(_dumps(value))
 
 
+def screenful(text: Iterable[str]) -> None:
+    """Lines in place of all that stands on the terminal."""
+    print("\x1b[H\x1b[2J" + "\n".join(plain(each) for each in text), flush=True)
+
+
 def rows(found: Iterable[Row], form: Form, columns: Sequence[str], *, empty: str, numbers: Sequence[str] = ()) -> None:
     """A list, streamed where the form allows it.
 

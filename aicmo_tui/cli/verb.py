@@ -207,7 +207,7 @@ class _Root(click.Group):
             raise
         except Exception as error:
             told = (
-                error if isinstance(error, AicmoError | click.ClickException) else _unexpected(error, ctx.obj or Run())
+                error if isinstance(error, AicmoError | click.ClickException) else unexpected(error, ctx.obj or Run())
             )
             told.exit_code = ctx.meta.get(_FAILURE_CODE, told.exit_code)
             raise told from None
@@ -272,7 +272,7 @@ def run_command(arguments: Sequence[str]) -> int:
         return Interrupted.exit_code
 
 
-def _unexpected(error: Exception, run: Run) -> AicmoError:
+def unexpected(error: Exception, run: Run) -> AicmoError:
     """What a person is told of a fault of ours. Whoever mends it finds the traceback in the log, or with
     ``AICMO_DEBUG=1`` on stderr."""
     from aicmo.log import logging_to

@@ -1,153 +1,317 @@
-"""Health: who serves, how well, and what to do about the one that does not. Shows the core's own report."""
+"""Health: who serves, how well, and what to do about the one that does not.
+
+It shows what is stored, read again twice a second, so it is true whichever process made it so. A person's word
+(force, disable, reset) and a probe go through the registry that every call goes through, and are confirmed first
+where they change something or cost something.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from aicmo.gateways.status import HealthReport, ProviderHealth
-from aicmo.provider_state import StateChange
-from aicmo_tui.present import ACCENT, MUTED, TITLE, WARN, ago, clock_time, empty, line, lines, number, state, value
+from aicmo.errors import InvalidInput, ProviderUnavailable
+from aicmo.gateways import PROVIDERS, Outcome
+from aicmo.gateways.recommendations import Recommendation
+from aicmo.gateways.status import NO_DATA
+from aicmo.provider_state import DISABLED, FORCED, OK, StateChange
+from aicmo.store.usage import sent_within
+from aicmo_tui.keys import key
+from aicmo_tui.present import MUTED, TITLE, clock_time, empty, fit, line, lines, state, value
 from aicmo_tui.screens.frame import Frame
-from aicmo_tui.widgets.columns import Column
+from aicmo_tui.screens.health_view import COLUMNS, Row, Used, about, last_check, log
+from aicmo_tui.widgets.dialogs import Ask, Choose, confirm
+from aicmo_tui.widgets.facts import LABEL_CELLS, Fact, Facts
 from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.work import converse, off_loop
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aicmo.workspace import Workspace
 
-POLL_S = 1.0
+POLL_S = 0.5
 CHANGES_SHOWN = 30
+SPANS = {"day": "today", "hour": "this hour"}
+"""The throttles that are worth watching: shorter ones are full and empty again within a breath."""
+FOR_SO_LONG = {"30": "30 minutes", "120": "2 hours", "1440": "1 day"}
+"""Minutes a person's word may stand -> how that is said; the first is the default."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One provider in one chain."""
-
-    capability: str
-    """Empty below the first of its chain."""
-    provider: ProviderHealth
-    serves: bool
-    """Whether it is the one that new work goes to."""
-    action: str
-    """What to do about it; empty when nothing is."""
-    now: datetime
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.capability, self.provider.name
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Seen:
     rows: list[Row]
     changes: Sequence[StateChange]
-    degraded: str
+    general: Sequence[Recommendation]
+    """What concerns no single provider."""
+    providers: Mapping[str, Any]
+    """By name; one whose configuration is wrong is not among them."""
+    now: datetime
 
 
 class HealthScreen(Frame):
     MODE = "health"
     CSS_PATH = "health.tcss"
     HELP = """## Health
-Each provider in the order it is asked. One that fails rests and is tried again by itself; `blocked` waits for you or
-for a reset. The score is the share that went well lately, with how many stand behind it."""
+Each provider in the order it is asked; `◂` serves now, and for how long. One that fails rests (`cooling`) and is tried
+again by itself; `blocked` waits for you or for a reset; `flapping` came and went too often and is held back. The score
+is the share that went well lately, with how many stand behind it. The bars are the latencies of its last checks; a dot
+is one that failed. `enter` shows everything known of one.
+
+`p` asks the provider now how it is. `f` uses it whatever its state, `d` does not use it, both for a time you choose;
+`r` ends that, and puts it back in service."""
+    BINDINGS = [
+        key("health.probe", "p", "probe", "probe", "Ask this provider now how it is"),
+        key("health.edit", "e", "edit", "edit", "Open the configuration at this provider, in your own editor"),
+        key("health.force", "f", "force", "force", "Use it whatever its state, for a time"),
+        key("health.disable", "d", "disable", "disable", "Do not use it, for a time"),
+        key("health.reset", "r", "reset", "reset", "Back in service, with a clean slate"),
+        key("health.all", "enter", "all", "all of it", "Everything known of this provider", show=False),
+        key("health.log", "l", "log", "log", "Everything that happened", show=False),
+        key("health.export", "x", "export", "export", "Write what is shown to a CSV or JSON file", show=False),
+    ]
+
+    at: reactive[Row | None] = reactive(None, bindings=True)
+    """The provider under the cursor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: Seen | None = None
 
     def body(self) -> Iterable[Widget]:
-        columns = [
-            Column("Capability", 15, lambda row: value(row.capability), priority=3),
-            Column("Provider", 16, provider_cell, grow=2),
-            Column("State", 22, state_cell, grow=3),
-            Column("Score (n)", 10, score_cell, right=True, priority=1),
-            Column("Latency", 8, latency_cell, right=True, priority=2),
-            Column("Last good", 9, last_good_cell, right=True, priority=1),
-        ]
         with Vertical(classes="list"):
-            yield LazyTable(columns, key_of=lambda row: row.key, opens=False, id="providers")
+            yield LazyTable(COLUMNS, key_of=lambda row: row.key, opens=False, id="providers")
         with Horizontal(id="below"):
             with VerticalScroll(id="provider", can_focus=False):
-                yield Static(id="about")
+                yield Facts(id="about")
             with VerticalScroll(id="changes", can_focus=False):
                 yield Static(id="log")
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.query_one("#provider").border_title = "What to do"
-        self.query_one("#changes").border_title = "What happened"
+        self.query_one("#changes").border_title = "What happened · l shows all"
         self.query_one("#providers", LazyTable).set_empty(
-            empty("No mail server is set.", "Name one and test it: aicmo init", ("F2", "home"))
+            empty("No service is set.", "Name a mail server and test it: aicmo init", ("F2", "home"))
         )
         self.poll(POLL_S, "health", lambda: read_health(self.workspace), self._show)
 
-    def _show(self, checked: Checked) -> None:
-        self.query_one("#providers", LazyTable).reload(Rows(checked.rows))
-        self.query_one("#log", Static).update(log(checked.changes, checked.degraded))
+    # --- what is shown ------------------------------------------------------------------------------------------------
+
+    def _show(self, seen: Seen) -> None:
+        self._seen = seen
+        self.query_one(".list").border_subtitle = last_check(seen.rows)
+        self.query_one("#providers", LazyTable).reload(Rows(seen.rows))
+        self.query_one("#log", Static).update(log(seen.changes, seen.general, seen.now))
 
     def on_lazy_table_moved(self, event: LazyTable.Moved) -> None:
-        self.query_one("#about", Static).update(about(event.row) if event.row else Content(""))
+        self.at = event.row
+
+    def _about(self, row: Row) -> list[Fact]:
+        return about(row, editable=self.workspace.config.file is not None)
+
+    def watch_at(self, row: Row | None) -> None:
+        panel = self.query_one("#provider")
+        panel.border_title = line(value(row.name), " · ", value(row.provider.kind)) if row else ""
+        self.query_one(Facts).show(self._about(row) if row else [])
+
+    def provider(self, row: Row) -> Any:
+        """The one that the chains call; ``None`` when it cannot be built."""
+        return self._seen.providers.get(row.name) if self._seen else None
+
+    # --- the verbs ----------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer shows what can be done with the provider under the cursor."""
+        if action not in MAY:
+            return True
+        return self.at is not None and MAY[action](self, self.at)
+
+    def action_probe(self) -> None:
+        converse(self, lambda: self._probe(self.at))
+
+    def action_force(self) -> None:
+        converse(self, lambda: self._override(self.at, FORCED))
+
+    def action_disable(self) -> None:
+        converse(self, lambda: self._override(self.at, DISABLED))
+
+    def action_reset(self) -> None:
+        converse(self, lambda: self._reset(self.at))
+
+    def action_edit(self) -> None:
+        converse(self, lambda: self._edit(self.at))
+
+    def action_export(self) -> None:
+        converse(self, self._export)
+
+    def action_all(self) -> None:
+        facts = [line(fit(label, LABEL_CELLS) if label else "", said) for label, said in self._about(self.at)]
+        self.app.push_screen(Choose(line(value(self.at.name, TITLE)), {"": "Close"}, details=lines(facts)))
+
+    def action_log(self) -> None:
+        from aicmo_tui.screens.health_log import HealthLog
+
+        self.app.push_screen(HealthLog())
+
+    async def _probe(self, row: Row) -> None:
+        provider = self.provider(row)
+        cost = provider.check_cost
+        if cost:
+            question = line("Ask ", value(row.name, TITLE), f" now how it is? That costs {cost}.")
+            if not await self.app.push_screen_wait(confirm(question, f"Spend {cost}")):
+                return
+        self.app.tell(f"Asking {row.name} …")
+        checked = await self.workspace.self_check.check(provider, early=True, paid=bool(cost))
+        attempt = checked.attempt
+        said = " ".join(part for part in (attempt.code, attempt.detail) if part)
+        if attempt.outcome is Outcome.OK:
+            self.app.tell(f"{row.name} answers, in {attempt.latency_s * 1000:,.0f} ms.")
+        elif attempt.outcome is Outcome.SKIPPED:
+            again = f" Not before {clock_time(attempt.retry_at)}." if attempt.retry_at else ""
+            self.app.tell(f"{row.name} was not asked: {said}.{again}")
+        else:
+            hint = row.advice.action if row.advice else "It is tried again by itself."
+            self.app.report(ProviderUnavailable(f"{row.name} does not do well: {attempt.outcome} {said}", hint=hint))
+
+    async def _override(self, row: Row, word: str) -> None:
+        verb, what = VERBS[word]
+        question = line(f"{verb} ", value(row.name, TITLE), f" for {row.capability}?")
+        details = [line(what), line(("It ends by itself; r ends it sooner.", MUTED))]
+        if word == DISABLED:
+            details.insert(1, without(row))
+        answers = {"": "Cancel", **FOR_SO_LONG}
+        minutes = await self.app.push_screen_wait(Choose(question, answers, details=lines(details)))
+        if not minutes:
+            return
+        until = self.workspace.clock.now() + timedelta(minutes=int(minutes))
+        registry = self.workspace.registry
+        await (registry.force if word == FORCED else registry.disable)(row.name, until)
+        self.app.tell(f"{row.name} is {word} until {clock_time(until)}.")
+
+    async def _reset(self, row: Row) -> None:
+        question = line("Put ", value(row.name, TITLE), f" back in service for {row.capability}?")
+        details = lines(
+            [
+                line("It is ", state(row.provider.state), " now."),
+                line("Calls reach it again at once; when it still fails, it is closed again."),
+            ]
+        )
+        if await self.app.push_screen_wait(confirm(question, "Reset", details=details)):
+            await self.workspace.registry.reset(row.name)
+            self.app.tell(f"{row.name} is back in service.")
+
+    async def _edit(self, row: Row) -> None:
+        from aicmo_tui.editor import edit_file
+
+        path = self.workspace.config.file
+        before = path.read_bytes()
+        at = line_of(before.decode("utf-8", errors="replace"), row.name)
+        if self.app.sending.under_way:
+            raise InvalidInput(
+                "A send is under way, and an editor would hold it up.",
+                hint=f"Open {path} at line {at} in another terminal.",
+            )
+        with self.app.suspend():
+            edit_file(path, at)
+        if path.read_bytes() == before:
+            return
+        await off_loop(self.app, lambda: check_config(path))
+        self.app.tell("Saved, and it reads well. This app goes by it from its next start, aicmo run at once.")
+
+    async def _export(self) -> None:
+        from aicmo_tui.health_export import export
+
+        question = line("Write what is shown to which file? It becomes CSV or JSON, as its name ends.")
+        typed = await self.app.push_screen_wait(Ask(question, "health.csv"))
+        if typed:
+            seen = self._seen
+            path = await off_loop(self.app, lambda: export(typed, seen.rows, seen.changes, seen.now))
+            self.app.tell(f"Written: {path}")
 
 
-def read_health(workspace: Workspace) -> Checked:
-    """Blocking: reads ``health.db``."""
-    report = workspace.health()
-    changes = workspace.registry.events(CHANGES_SHOWN)
-    return Checked(list(rows_of(report, workspace.clock.now())), changes, report.degraded)
+VERBS = {
+    FORCED: ("Force", "It is used whatever its state. Its failures are counted, and close nothing."),
+    DISABLED: ("Disable", "It is not used."),
+}
+"""A person's word -> the verb, and what follows from it."""
 
 
-def rows_of(report: HealthReport, now: datetime) -> Iterable[Row]:
-    actions = {each.provider: each.action for each in report.recommendations}
-    for chain in report.capabilities:
-        for place, provider in enumerate(chain.providers):
-            title = "" if place else chain.capability.replace("_", " ")
-            yield Row(title, provider, provider.name == chain.serving, actions.get(provider.name, ""), now)
+MAY: dict[str, Callable[[HealthScreen, Row], bool]] = {
+    "probe": lambda screen, row: hasattr(screen.provider(row), "check"),
+    "edit": lambda screen, row: screen.workspace.config.file is not None,
+    "force": lambda screen, row: row.provider.kind in PROVIDERS and row.provider.state != FORCED,
+    "disable": lambda screen, row: row.provider.kind in PROVIDERS and row.provider.state != DISABLED,
+    "reset": lambda screen, row: row.provider.kind in PROVIDERS and row.provider.state not in (OK, NO_DATA),
+    "all": lambda screen, row: True,
+    "export": lambda screen, row: True,
+}
+"""When each verb makes sense."""
 
 
-def provider_cell(row: Row) -> Content:
-    return line(value(row.provider.name), ("  ◂ serves", ACCENT) if row.serves else "")
+def without(row: Row) -> Content:
+    if row.spare:
+        return line("Meanwhile ", value(row.spare, TITLE), f" serves {row.capability}.")
+    return line((f"Nobody else serves {row.capability}: what needs it waits.", TITLE))
 
 
-def state_cell(row: Row) -> Content:
-    provider = row.provider
-    again = f", again {ago(provider.next_probe_at, row.now)}" if provider.next_probe_at else ""
-    return line(state(provider.state), (f": {provider.reason}{again}" if provider.reason else "", MUTED))
+# --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def score_cell(row: Row) -> Content:
-    if row.provider.score is None:
-        return line(("-", MUTED))
-    return line(f"{row.provider.score:.2f} ({row.provider.observations:.0f})")
+def read_health(workspace: Workspace) -> Seen:
+    """Blocking: reads ``health.db`` and the ledger, and loads the providers' modules the first time."""
+    now, registry = workspace.clock.now(), workspace.registry
+    providers = {provider.name: provider for provider in workspace.self_check.providers}
+    report, states = workspace.health(), registry.states()
+    urgent = {advice.provider: advice for advice in reversed(report.recommendations)}
+    used = {name: list(sent(workspace, provider, now)) for name, provider in providers.items()}
+    rows = [
+        Row(
+            chain,
+            provider,
+            error_class=states[provider.name].last_error_class if provider.name in states else "",
+            advice=urgent.get(provider.name),
+            used=used.get(provider.name, ()),
+            now=now,
+        )
+        for chain in report.capabilities
+        for provider in chain.providers
+    ]
+    # What is in doubt is a campaign's matter, and stands in the header of every screen.
+    general = [each for each in report.recommendations if not each.provider and each.cause != "unknown"]
+    return Seen(rows, registry.events(CHANGES_SHOWN), general, providers, now)
 
 
-def latency_cell(row: Row) -> Content:
-    latency_ms = row.provider.latency_ms
-    return line(("-", MUTED)) if latency_ms is None else line(f"{number(round(latency_ms))} ms")
+def sent(workspace: Workspace, provider: Any, now: datetime) -> Iterable[Used]:
+    """What was sent against its throttles, for a provider whose use the ledger counts."""
+    if "email_sending" not in provider.capabilities:
+        return
+    for span, within in SPANS.items():
+        most = provider.limits.get(span)
+        if most:
+            count = workspace.db.read(lambda db, span=span, most=most: sent_within(db, provider.name, span, most, now))
+            yield Used(count, most, "", within)
 
 
-def last_good_cell(row: Row) -> Content:
-    return line(ago(row.provider.last_success_at, row.now))
+def check_config(path: Path) -> None:
+    """Read the configuration as the next start will. Raises ``ConfigInvalid`` for what is wrong with it."""
+    from aicmo.config import load_config
+    from aicmo.workspace import provider_settings
+
+    config = load_config(path, required=True)
+    for name in config.providers:
+        provider_settings(config, name)
 
 
-def about(row: Row) -> Content:
-    provider = row.provider
-    rows = [line(value(provider.name, TITLE), "  ", state_cell(row))]
-    if row.action:
-        rows.append(line(("do          ", WARN), value(row.action)))
-    if provider.last_error_at:
-        when = clock_time(provider.last_error_at)
-        rows.append(line(("last error  ", MUTED), when, " ", value(provider.last_error)))
-    good = provider.last_success_at
-    rows.append(line(("last good   ", MUTED), clock_time(good) if good else "nothing went through it yet"))
-    return lines(rows)
-
-
-def log(changes: Sequence[StateChange], degraded: str) -> Content:
-    rows = [line(("▲ ", WARN), value(degraded, WARN))] if degraded else []
-    for change in changes:
-        when, name = (clock_time(change.at), MUTED), value(change.name, TITLE)
-        rows.append(line(when, " ", name, " → ", state(change.after), " ", value(change.why)))
-    return lines(rows or [line(("No provider has changed its state.", MUTED))])
+def line_of(config: str, name: str) -> int:
+    """The line, from 1, where the block of the provider ``name`` begins; 1 when it has none of its own."""
+    wanted = f"[providers.{name}]"
+    places = enumerate(config.splitlines(), 1)
+    return next((place for place, text in places if text.replace('"', "").replace(" ", "").startswith(wanted)), 1)

@@ -168,9 +168,9 @@ def needs(workspace: Workspace, campaigns: list[Campaign], counted: list[tuple[C
     if not workspace.publishing.ways:
         yield Need("no server", line(("✕ ", BAD), "No mail server is set: aicmo init"), "health")
     for advice in workspace.health().recommendations:
-        if advice.severity == "critical":
-            text = line(("✕ ", BAD), value(advice.provider), ": ", value(advice.cause))
-            yield Need(f"provider {advice.provider}", text, "health")
+        if advice.severity == "critical" and advice.cause != "unknown":  # those follow, by campaign
+            text = line(("✕ ", BAD), value(advice.told))
+            yield Need(f"{advice.cause} {advice.provider}", text, "health")
     for campaign, counts in counted:
         if counts.unknown:
             text = line(("? ", WARN), f"{number(counts.unknown)} may or may not have gone: ", value(campaign.name))

@@ -2,7 +2,8 @@
 
 The rooms, from the ground up; each imports only those below it::
 
-    workspace    store and chains, built once, closed once
+    workspace    store and services, opened once, closed once
+    services     every configured provider with its chains, limits and checks; health.db plugged in
     analytics    what worked: counts, rates, intervals
     publishing   content, campaigns, the ledger's sender
     crm          people: import, search, export

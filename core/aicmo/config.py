@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -38,14 +39,60 @@ SENDER_ENV = {
     "AICMO_SENDER_EMAIL": "email",
     "AICMO_SENDER_POSTAL_ADDRESS": "postal_address",
 }
-SMTP_ENV = {
-    "SMTP_HOST": "host",
-    "SMTP_PORT": "port",
-    "SMTP_SECURITY": "security",
-    "SMTP_USERNAME": "username",
-}
-ENV_SMTP_PROVIDER = "smtp"
-"""The name of the provider that ``SMTP_*`` describes where the file has no ``[providers.smtp]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """A provider that the usual environment names describe, where the file has none of its kind."""
+
+    kind: str
+    """Also the provider's name."""
+    capabilities: tuple[str, ...]
+    needs: str
+    """Without this name there is no such provider."""
+    settings: Mapping[str, str]
+    """Environment name -> key of the block."""
+    secret: str
+    """The environment name that holds the secret, and the key that points at it."""
+    secret_key: str
+
+
+FROM_ENVIRONMENT = (
+    FromEnvironment(
+        "smtp",
+        ("email_sending",),
+        "SMTP_HOST",
+        {"SMTP_HOST": "host", "SMTP_PORT": "port", "SMTP_SECURITY": "security", "SMTP_USERNAME": "username"},
+        "SMTP_PASSWORD",
+        "password_env",
+    ),
+    FromEnvironment(
+        "imap",
+        ("reply_fetching",),
+        "IMAP_HOST",
+        {"IMAP_HOST": "host", "IMAP_PORT": "port", "IMAP_SECURITY": "security", "IMAP_USERNAME": "username"},
+        "IMAP_PASSWORD",
+        "password_env",
+    ),
+    FromEnvironment("apollo", ("lead_enrichment",), "APOLLO_API_KEY", {}, "APOLLO_API_KEY", "api_key_env"),
+    FromEnvironment(
+        "dropcontact",
+        ("lead_enrichment", "email_verification"),
+        "DROPCONTACT_API_KEY",
+        {},
+        "DROPCONTACT_API_KEY",
+        "api_key_env",
+    ),
+    FromEnvironment(
+        "airtable",
+        ("crm_sync",),
+        "AIRTABLE_API_KEY",
+        {"AIRTABLE_BASE_ID": "base_id"},
+        "AIRTABLE_API_KEY",
+        "api_key_env",
+    ),
+)
+"""In the order in which they serve a capability that the file gives no chain."""
 
 SECRET_KEYS = frozenset({"password", "api_key"})
 """The keys of a provider's block that hold a secret itself; ``Config`` carries them as ``SecretStr``."""
@@ -77,12 +124,24 @@ class Sender(BaseModel):
     """Where replies go, if not to ``email``."""
 
 
+class HealthSettings(BaseModel):
+    """How often providers are asked how they are, and how long the answer counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    check_interval_seconds: int = Field(default=300, ge=10, le=86_400)
+    """Between the app's free checks of each provider; also those of ``aicmo health --watch``."""
+    stale_after_seconds: int = Field(default=3600, ge=10)
+    """What was seen longer ago says nothing of now: the status is then unknown."""
+
+
 class Config(BaseModel):
     """The whole configuration, validated but for the providers' own blocks."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sender: Sender = Sender()
+    health: HealthSettings = HealthSettings()
     chains: dict[str, list[str]] = Field(default_factory=dict)
     """Capability -> provider names, first choice first."""
     providers: dict[str, Annotated[dict[str, Any], AfterValidator(_hidden)]] = Field(default_factory=dict)
@@ -184,22 +243,34 @@ def _apply_environment(values: dict[str, Any], origins: dict[str, str], environ:
 
     providers = values.setdefault("providers", {})
     chains = values.setdefault("chains", {})
-    if not environ.get("SMTP_HOST") or not isinstance(providers, dict) or ENV_SMTP_PROVIDER in providers:
+    if not isinstance(providers, dict) or not isinstance(chains, dict):
         return
-    block: dict[str, Any] = {"kind": "smtp"}
-    for name, key in SMTP_ENV.items():
-        if environ.get(name):
-            given = environ[name]
+    kinds = {block.get("kind") for block in providers.values() if isinstance(block, dict)}
+    from_file = set(chains)
+    for described in FROM_ENVIRONMENT:
+        name = described.kind
+        if not environ.get(described.needs) or name in providers or name in kinds:
+            continue
+        providers[name], where = _from_environment(described, environ)
+        origins |= {f"providers.{name}.{key}": f"environment {source}" for key, source in where.items()}
+        for capability in described.capabilities:
+            if capability not in from_file:
+                chains.setdefault(capability, []).append(name)
+                origins[f"chains.{capability}"] = f"environment {described.needs}"
+
+
+def _from_environment(described: FromEnvironment, environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The provider's block, and for each of its keys the environment name it came from."""
+    block: dict[str, Any] = {"kind": described.kind}
+    where = {"kind": described.needs}
+    for name, key in described.settings.items():
+        if given := environ.get(name):
             block[key] = int(given) if key == "port" and given.isdecimal() else given
-            origins[f"providers.{ENV_SMTP_PROVIDER}.{key}"] = f"environment {name}"
-    if environ.get("SMTP_PASSWORD"):
-        block["password_env"] = "SMTP_PASSWORD"  # the name, not the secret
-        origins[f"providers.{ENV_SMTP_PROVIDER}.password_env"] = "environment SMTP_PASSWORD"
-    providers[ENV_SMTP_PROVIDER] = block
-    origins[f"providers.{ENV_SMTP_PROVIDER}.kind"] = "environment SMTP_HOST"
-    if isinstance(chains, dict) and "email_sending" not in chains:
-        chains["email_sending"] = [ENV_SMTP_PROVIDER]
-        origins["chains.email_sending"] = "environment SMTP_HOST"
+            where[key] = name
+    if environ.get(described.secret):
+        block[described.secret_key] = described.secret  # its name, not what it holds
+        where[described.secret_key] = described.secret
+    return block, where
 
 
 def _check_references(config: Config, file: Path) -> None:

@@ -18,7 +18,7 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.config import Config
 from aicmo.paths import Paths, make_private_dir
 from aicmo.publishing import Draft, PublishingCampaign
-from aicmo.sandbox import Fault, RunningSandbox, start_sandbox
+from aicmo.sandbox import PASSWORD, USER, Fault, RunningSandbox, start_sandbox
 from aicmo.sandbox.people import write_csv
 from aicmo.workspace import Workspace, open_workspace
 
@@ -26,6 +26,8 @@ PER_SECOND = 10
 """How many messages leave in a second at speed 1: slow enough to watch."""
 OUTAGE_S = (2.0, 8.0)
 """From when to when smtp-a fails, in seconds at speed 1."""
+AIRTABLE_BASE = "appSandboxAAAAAAA"
+"""The one base that the sandbox's Airtable has."""
 
 SUBJECT = "What changed this autumn, {{ first_name | default('dear reader') }}"
 PREHEADER = "Three things, two minutes"
@@ -105,6 +107,17 @@ def _forget(paths: Paths) -> None:
 
 def _config(sandbox: RunningSandbox, speed: float) -> Config:
     limits = {"second": max(1, round(PER_SECOND * speed))}
+    mail = {
+        name: {
+            "kind": "smtp",
+            "host": where.host,
+            "port": where.port,
+            "security": "none",
+            "connections": 4,
+            "limits": limits,
+        }
+        for name, where in sandbox.smtp.items()
+    }
     return Config.model_validate(
         {
             "sender": {
@@ -112,20 +125,40 @@ def _config(sandbox: RunningSandbox, speed: float) -> Config:
                 "email": "ada@example.com",
                 "postal_address": "1 Analytical Way, London",
             },
-            "chains": {"email_sending": list(sandbox.smtp)},
-            "providers": {
-                name: {
-                    "kind": "smtp",
-                    "host": where.host,
-                    "port": where.port,
-                    "security": "none",
-                    "connections": 4,
-                    "limits": limits,
-                }
-                for name, where in sandbox.smtp.items()
+            "health": {"check_interval_seconds": 10},
+            "chains": {
+                "email_sending": list(mail),
+                "lead_enrichment": ["apollo", "dropcontact"],
+                "email_verification": ["dropcontact"],
+                "crm_sync": ["airtable"],
+                "reply_fetching": ["inbox"],
+                "webhook_dispatch": ["webhook"],
             },
+            "providers": {**mail, **_others(sandbox)},
         }
     )
+
+
+def _others(sandbox: RunningSandbox) -> dict[str, dict[str, Any]]:
+    """Everybody but the mail servers, with the sandbox's keys."""
+    http: dict[str, dict[str, Any]] = {
+        name: {"kind": name, "base_url": sandbox.http[name].base_url, "api_key": key}
+        for name, key in sandbox.keys.items()
+    }
+    http["apollo"]["monthly_credits"] = 500
+    http["airtable"]["base_id"] = AIRTABLE_BASE
+    return {
+        **http,
+        "webhook": {"kind": "webhook", "url": sandbox.http["webhook"].base_url, "signed": False},
+        "inbox": {
+            "kind": "imap",
+            "host": sandbox.imap.host,
+            "port": sandbox.imap.port,
+            "security": "none",
+            "username": USER,
+            "password": PASSWORD,
+        },
+    }
 
 
 def _faults(speed: float) -> list[Fault]:

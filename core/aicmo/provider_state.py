@@ -9,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 OK = "ok"
 COOLING = "cooling"
 """Closed for a time that is known; opens by itself."""
 BLOCKED = "blocked"
 """Closed until something changes: a credential, a quota's reset. Looked at again at ``open_until`` all the same."""
+
+PROBING = "probing"
+"""It answers again, and is called by one caller at a time until it has proved itself."""
+
+FORCED = "forced"
+DISABLED = "disabled"
+"""A person's word that stands above the state until ``override_until``: use it all the same, or do not use it."""
 
 EVENTS_KEPT = 200
 
@@ -38,11 +46,12 @@ class ProviderState:
     open_until: datetime | None = None
     """When a cooling or blocked provider is tried again."""
     open_reason: str = ""
-    """The outcome class that closed it: ``transient``, ``rate_limited``, ``quota``, ``auth``."""
+    """What closed it: an outcome class (``transient``, ``rate_limited``, ``quota``, ``auth``), ``slow``, ``flapping``
+    or ``reputation``."""
     trips: int = 0
-    """How many times in a row it was closed for failing; the cooling time grows with it."""
+    """How many times in a row it was closed or failed a probe; the cooling time grows with it."""
     lease_owner: str = ""
-    """Who carries the one probe, until ``lease_until``."""
+    """Who carries the one call that is allowed now, until ``lease_until``."""
     lease_until: datetime | None = None
     last_ok_at: datetime | None = None
     last_error_at: datetime | None = None
@@ -52,6 +61,27 @@ class ProviderState:
     config_fingerprint: str = ""
     """Of the credential and address that were refused; a different one unblocks."""
     quota_reset_at: datetime | None = None
+    closed_at: datetime | None = None
+    """Since when it has been out of service; ``None`` while it is in service."""
+    proved: int = 0
+    """Real calls that went well since it answered a probe."""
+    pace: str = ""
+    """The last ten successes, the newest last: ``.`` in good time, ``s`` slow."""
+    flips: str = ""
+    """When it last went out of service or came back: RFC 3339 times, at most six, oldest first."""
+    holds: int = 0
+    """How many times in a row it was held back for flapping; the hold grows with it."""
+    refusals: str = ""
+    """Whose mail it last refused for its content: ``hash@RFC 3339 time``, at most three."""
+    override: str = ""
+    """``forced``, ``disabled``, or empty."""
+    override_until: datetime | None = None
+
+
+@cache
+def never_called(name: str) -> ProviderState:
+    """The state of a provider of which nothing is known."""
+    return ProviderState(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Store, chains and verbs, built once from the configuration and closed once. No business logic lives here."""
+"""One configuration, one store, and everything built on them: opened once, closed once.
+
+This is where the rooms meet: the services reach ``health.db``, people and campaigns reach the database, campaigns reach
+their chain. It holds no business logic, and builds nothing before it is needed.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,22 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pydantic import SecretStr, ValidationError
-
 from aicmo.clock import SYSTEM_CLOCK, Clock
-from aicmo.config import Config, config_error
-from aicmo.errors import ConfigInvalid, StoreError
-from aicmo.gateways import PROVIDERS, HealthRegistry, ProviderChain, load
-from aicmo.gateways.status import HealthReport, health_report
+from aicmo.config import Config
+from aicmo.errors import StoreError
+from aicmo.gateways import HealthRegistry, ProviderChain
+from aicmo.gateways.status import HealthReport, UnknownSends
 from aicmo.paths import Paths
-from aicmo.secrets import SecretSource
+from aicmo.services import Services, provider_settings, secret_source
 from aicmo.store import Database, open_database
-from aicmo.store.health import HealthDb
+from aicmo.store.unknown import oldest_unknown
+
+__all__ = ["Workspace", "open_workspace", "provider_settings", "secret_source"]
 
 if TYPE_CHECKING:
     from aicmo.analytics import AnalyticsEngine
     from aicmo.crm import CRMRepository
+    from aicmo.gateways.selfcheck import SelfCheckService
     from aicmo.publishing import PublishingPipeline
 
 
@@ -40,35 +45,21 @@ class Workspace:
         self.config = config
         self.db = db
         self.clock = clock
-        self._health: HealthDb | None = None
-        self._chains: dict[str, ProviderChain[Any]] = {}
+        self.services = Services(paths, config, clock=clock)
 
-    @cached_property
+    @property
     def registry(self) -> HealthRegistry:
         """The providers' health; without ``health.db``, if that cannot be opened, and it says so."""
-        try:
-            self._health = HealthDb(self.paths.health_database)
-        except StoreError as error:
-            return HealthRegistry(clock=self.clock, degraded=f"Provider health is not shared: {error.message}")
-        return HealthRegistry(self._health, clock=self.clock)
+        return self.services.registry
+
+    @property
+    def self_check(self) -> SelfCheckService:
+        """Asks every provider how it is. Loads the providers' modules: on an event loop, get it in a thread."""
+        return self.services.self_check
 
     def chain(self, capability: str) -> ProviderChain[Any]:
         """The configured chain of ``capability``; an empty one answers ``skipped``. Raises ``ConfigInvalid``."""
-        if capability not in self._chains:
-            providers = [self._provider(name, capability) for name in self.config.chains.get(capability, [])]
-            self._chains[capability] = ProviderChain(capability, providers, self.registry, clock=self.clock)
-        return self._chains[capability]
-
-    def _provider(self, name: str, capability: str) -> Any:
-        block = self.config.providers[name]
-        provider_class = _adapter(self.config, name)
-        if capability not in provider_class.capabilities:
-            raise ConfigInvalid(
-                f"{self.config.where(f'chains.{capability}')}: chains.{capability} names {name}, which cannot do that.",
-                hint=f"A provider of kind {block['kind']} serves {', '.join(sorted(provider_class.capabilities))}.",
-            )
-        settings = provider_settings(self.config, name)
-        return provider_class(name, settings, secret=secret_source(name, block), clock=self.clock)
+        return self.services.chain(capability)
 
     @cached_property
     def crm(self) -> CRMRepository:
@@ -97,26 +88,20 @@ class Workspace:
 
     def health(self) -> HealthReport:
         """What is known of every configured provider, without asking any of them."""
-        chains = {
-            capability: [(name, str(self.config.providers[name].get("kind", ""))) for name in names]
-            for capability, names in self.config.chains.items()
-        }
-        states = self.registry.states()
-        return health_report(chains, states, self.clock.now(), degraded=self.registry.degraded)
+        try:
+            unknown = UnknownSends(*self.db.read(oldest_unknown))
+        except StoreError as error:
+            return self.services.health(trouble=error)
+        return self.services.health(unknown)
 
     def close(self) -> None:
         """Close the store. Enough when no chain was called; else use ``aclose``. Closing twice is harmless."""
-        if self._health is not None:
-            self._health.close()
+        self.services.close()
         self.db.close()
 
     async def aclose(self) -> None:
         """Part from the servers politely, write the last of their health, close the store."""
-        for chain in self._chains.values():
-            for provider in chain.providers:
-                await provider.close()
-        if "registry" in self.__dict__:
-            await self.registry.close()
+        await self.services.aclose()
         self.close()
 
     def __enter__(self) -> Workspace:
@@ -134,36 +119,3 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def provider_settings(config: Config, name: str) -> Any:
-    """The block ``[providers.NAME]``, validated by its provider's ``Settings``. Raises ``ConfigInvalid``."""
-    model, prefix = _adapter(config, name).Settings, f"providers.{name}."
-    try:
-        return model.model_validate(config.providers[name])
-    except ValidationError as error:
-        key = prefix + ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise config_error(error, model, where=config.where(key), prefix=prefix) from None
-
-
-def _adapter(config: Config, name: str) -> Any:
-    """The class that speaks to the provider ``name``. Raises ``ConfigInvalid``."""
-    key = f"providers.{name}.kind"
-    kind = config.providers[name].get("kind")
-    if not isinstance(kind, str):
-        raise ConfigInvalid(f"{config.where(key)}: {key} is missing.", hint=f"Known kinds: {', '.join(PROVIDERS)}.")
-    try:
-        return load(kind)
-    except ConfigInvalid as error:
-        raise ConfigInvalid(f"{config.where(key)}: {key}: {error.message}", hint=error.hint) from None
-
-
-def secret_source(name: str, block: dict[str, Any]) -> SecretSource:
-    """Where the secret of the provider ``name`` lies, by its block of the configuration."""
-    literal: SecretStr | None = block.get("password") or block.get("api_key")
-    return SecretSource(
-        name,
-        env=block.get("password_env") or block.get("api_key_env"),
-        command=block.get("password_cmd") or block.get("api_key_cmd"),
-        literal=literal.get_secret_value() if literal else None,
-    )

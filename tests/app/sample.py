@@ -134,8 +134,7 @@ def fill_campaign(workspace: Workspace, name: str, status: str) -> int:
 
 def block_main(workspace: Workspace) -> None:
     """smtp-main refused the password a while ago; smtp-spare carries on."""
-    workspace.registry.states()
-    health = workspace._health
+    health = workspace.services.health_db
     assert health is not None
     at = NOW - timedelta(minutes=13)
     refusal = "Authentication failed [/foo]"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from driving import app_on, steady, until
 from textual.pilot import Pilot
+from trouble import open_healthy, open_troubled
 
 from aicmo.workspace import Workspace
 from aicmo_tui.screens import SCREENS
@@ -71,3 +73,25 @@ def test_a_confirmation(filled: Workspace, snap_compare: Callable[..., bool]) ->
         await steady(pilot)
 
     assert snap_compare(app_on(filled), terminal_size=(80, 24), run_before=go)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("how", [open_healthy, open_troubled])
+def test_health(how: Callable[[Path], Workspace], size: str, tmp_path: Path, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.action_show_screen("health")
+        await steady(pilot)
+
+    with how(tmp_path) as workspace:
+        assert snap_compare(app_on(workspace), terminal_size=SIZES[size], run_before=go)
+
+
+def test_disabling_asks(tmp_path: Path, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        pilot.app.action_show_screen("health")
+        await steady(pilot)
+        await pilot.press("d")
+        await steady(pilot)
+
+    with open_healthy(tmp_path) as workspace:
+        assert snap_compare(app_on(workspace), terminal_size=SIZES["80x24"], run_before=go)

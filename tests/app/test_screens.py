@@ -38,15 +38,6 @@ async def test_an_empty_workspace_names_the_next_key(empty: Workspace) -> None:
         await reads(pilot, "Nobody is here yet", "F4", "F5")
 
 
-async def test_health_says_who_serves_and_what_to_do_about_the_other(filled: Workspace) -> None:
-    app = app_on(filled)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("f3")
-        await reads(
-            pilot, "✕ blocked: auth, again in 47 min", "● ok", "◂ serves", "Set the right password", "535 5.7.8"
-        )
-
-
 async def test_the_filter_is_asked_as_one_types_and_escape_clears_it(filled: Workspace) -> None:
     app = app_on(filled)
     async with app.run_test(size=(120, 40)) as pilot:

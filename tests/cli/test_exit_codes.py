@@ -226,12 +226,13 @@ def test_health_speaks_the_dialect_of_monitoring_plugins(
 def test_health_exits_3_whatever_keeps_it_from_knowing(
     aicmo: CommandLine, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    aicmo("health", "--bogus", code=3)
+    assert aicmo("health", "--bogus", "--json", code=3).error["code"] == "usage"
     write_config(home / "config.toml", "[chains]\nemail_sendin = []\n")
-    assert aicmo("health", "--json", code=3).error["code"] == "config_invalid"
+    assert aicmo("health", code=3).out == ""
+    assert aicmo("health", "--json", code=3).document["error"]["code"] == "config_invalid"
     write_config(home / "config.toml", CONFIG.partition("[chains]")[0])
     monkeypatch.setattr("aicmo.workspace.Workspace.health", lambda self: 1 / 0)
-    assert aicmo("health", "--json", code=3).error["code"] == "unexpected"
+    assert aicmo("health", "--json", code=3).document["error"]["code"] == "unexpected"
 
 
 def test_a_retryable_error_says_so(aicmo: CommandLine, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,9 @@ class ScriptedServer:
             elif verb == "starttls":
                 await self._say("starttls", writer)
                 await writer.start_tls(self.tls)  # type: ignore[arg-type]
+            elif verb == "auth":
+                while (await self._say("auth", writer)).startswith("334"):
+                    await reader.readline()
             elif verb == "data":
                 if await self._say("data", writer) != GOOD["data"]:
                     continue

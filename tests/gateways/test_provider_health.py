@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from fakes import FakeProvider, ManualClock, attempt, middle
 
-from aicmo.gateways import HealthRegistry, Outcome
-from aicmo.gateways.breaker import COOLING_CAP_S, score
-from aicmo.provider_state import BLOCKED, COOLING, OK, ProviderState
+from aicmo.gateways import Applied, Attempt, HealthRegistry, Outcome
+from aicmo.gateways.breaker import COSTLY_COOLING_CAP_S, score, succeeded
+from aicmo.gateways.notices import notices
+from aicmo.provider_state import BLOCKED, COOLING, OK, PROBING, ProviderState, StateChange
 from aicmo.store.health import HealthDb
 
 Open = Callable[[], HealthRegistry]
@@ -80,20 +81,22 @@ async def test_what_is_not_the_providers_fault_costs_it_nothing(open_registry: O
     assert score(state, ManualClock().now()) >= 0.95
 
 
-async def test_cooling_grows_up_to_its_cap_and_ends_with_the_first_success(
+async def test_cooling_grows_up_to_its_cap_and_ends_with_two_real_successes(
     open_registry: Open, clock: ManualClock
 ) -> None:
     registry = open_registry()
     await happens(registry, *[Outcome.TRANSIENT] * 3)
     waited = []
-    for _ in range(5):
+    for _ in range(6):
         until = (await registry.admit(A)).until
         assert until is not None
         waited.append((until - clock.now()).total_seconds())
         clock.advance(waited[-1])
         await happens(registry, Outcome.TRANSIENT)
-    assert waited == [11.25, 22.5, 45, 45, 45]
-    clock.advance(COOLING_CAP_S)
+    assert waited == [11.25, 22.5, 45, 90, 180, 225]  # 60 s is the cap where a free check can find out
+    clock.advance(COSTLY_COOLING_CAP_S)
+    await happens(registry, Outcome.OK)
+    assert registry.states()["a"].state == PROBING
     await happens(registry, Outcome.OK)
     assert (await registry.admit(A)).settled
     assert [(it.before, it.after) for it in registry.events()] == [(COOLING, OK), (OK, COOLING)]
@@ -110,7 +113,8 @@ async def test_exactly_one_of_all_callers_carries_the_probe(open_registry: Open,
     assert [it.probe for it in carrying] == [True]
     assert {it.until for it in admissions if not it.allowed} == {clock.now() + timedelta(seconds=1)}
     await theirs.record(A, attempt("a", Outcome.OK), carrying[0])
-    assert (await ours.admit(A)).settled
+    await happens(ours, Outcome.OK)
+    assert (await theirs.admit(A)).settled
 
 
 async def test_a_probe_that_is_never_heard_of_again_is_sent_again(open_registry: Open, clock: ManualClock) -> None:
@@ -124,7 +128,7 @@ async def test_a_probe_that_is_never_heard_of_again_is_sent_again(open_registry:
     await registry.record(A, attempt("a", Outcome.OK), lost)  # too late: it says how things were before
     assert registry.states()["a"].state == COOLING
     await registry.record(A, attempt("a", Outcome.OK), again)
-    assert registry.states()["a"].state == OK
+    assert registry.states()["a"].state == PROBING
 
 
 async def test_looking_does_not_take_the_probe(open_registry: Open, clock: ManualClock) -> None:
@@ -196,7 +200,7 @@ async def test_a_clock_that_was_wrong_keeps_nothing_closed_for_ever(open_registr
     await happens(registry, *[Outcome.TRANSIENT] * 3)
     clock.at -= timedelta(days=365)
     until = (await registry.admit(A)).until
-    assert until is not None and until <= clock.now() + timedelta(seconds=COOLING_CAP_S)
+    assert until is not None and until <= clock.now() + timedelta(seconds=COSTLY_COOLING_CAP_S)
 
 
 async def test_successes_are_written_at_most_once_a_second_and_when_closing(
@@ -222,9 +226,9 @@ async def test_successes_are_written_at_most_once_a_second_and_when_closing(
 
 @pytest.mark.parametrize("spacing_s", [0.1, 1.0, 60.0, 900.0])
 async def test_the_score_means_the_same_at_any_rate_of_calls(clock: ManualClock, spacing_s: float) -> None:
-    from aicmo.gateways.breaker import after, succeeded
+    from aicmo.gateways.breaker import after
 
-    state = succeeded(ProviderState("a"), clock.now(), 50, 0.1)
+    state, _ = succeeded(ProviderState("a"), clock.now(), [0.1] * 50)
     failures = 0
     while score(state, clock.now()) >= 0.8:
         clock.advance(spacing_s)
@@ -235,7 +239,7 @@ async def test_the_score_means_the_same_at_any_rate_of_calls(clock: ManualClock,
     successes = 0
     while score(state, clock.now()) <= 0.9:
         clock.advance(spacing_s)
-        state = succeeded(state, clock.now(), 1, 0.1)
+        state, _ = succeeded(state, clock.now(), [0.1])
         successes += 1
     assert 1 <= successes <= 35
 
@@ -248,6 +252,257 @@ async def test_successes_of_two_processes_add_up(open_registry: Open) -> None:
     await theirs.close()
     expected = sum(0.95**age for age in range(6))
     assert ours.states()["a"].observations == pytest.approx(expected)
+
+
+# --- what else closes, and how that ends ------------------------------------------------------------------------------
+
+
+class Checked(FakeProvider):
+    """Has a free check, which answers as told, then well."""
+
+    check_cost = ""
+
+    def __init__(self, name: str, *checks: Outcome) -> None:
+        super().__init__(name)
+        self.checks = list(checks)
+
+    async def check(self) -> Attempt:
+        return attempt(self.name, self.checks.pop(0) if self.checks else Outcome.OK, Applied.NO)
+
+
+async def test_five_failures_close_one_that_at_least_answers(open_registry: Open) -> None:
+    registry = open_registry()
+    await happens(registry, *[Outcome.TRANSIENT] * 4, code="503")
+    assert registry.states()["a"].state == OK
+    await happens(registry, Outcome.TRANSIENT, code="503")
+    assert registry.states()["a"].state == COOLING
+
+
+async def test_a_brown_out_closes_although_it_never_fails_often_in_a_row(open_registry: Open) -> None:
+    registry = open_registry()
+    for _ in range(20):
+        if not (await registry.admit(A)).allowed:
+            break
+        for outcome in (Outcome.OK, *[Outcome.TRANSIENT] * 4):
+            admission = await registry.admit(A)
+            if admission.allowed:
+                await registry.record(
+                    A, attempt("a", outcome, code="503" if outcome is not Outcome.OK else ""), admission
+                )
+    state = registry.states()["a"]
+    assert (state.state, state.consecutive_failures < 5) == (COOLING, True)
+    assert score(state, ManualClock().now()) < 0.5
+
+
+async def test_a_success_that_takes_three_times_as_long_as_usual_is_slow_and_half_of_ten_close(
+    clock: ManualClock,
+) -> None:
+    state = ProviderState("a")
+    for latency_s in [6.0] * 10 + [17.0] * 20:  # under three times the usual: not slow
+        state, change = succeeded(state, clock.now(), [latency_s])
+        assert change is None
+    state = ProviderState("a")
+    for latency_s in [6.0] * 10 + [60.0] * 4:
+        state, change = succeeded(state, clock.now(), [latency_s])
+        assert change is None
+    state, change = succeeded(state, clock.now(), [60.0])
+    assert change is not None and (state.state, state.open_reason) == (COOLING, "slow")
+
+
+async def test_one_that_was_always_slow_is_not(clock: ManualClock) -> None:
+    state, change = succeeded(ProviderState("a"), clock.now(), [40.0] * 30)
+    assert (state.state, change) == (OK, None)
+
+
+async def test_the_longer_it_was_away_the_less_often_it_is_asked(open_registry: Open, clock: ManualClock) -> None:
+    registry, provider = open_registry(), Checked("a", *[Outcome.TRANSIENT] * 200)
+    await happens(registry, *[Outcome.TRANSIENT] * 3, provider=provider)
+    waits: list[tuple[float, float]] = []
+    began = clock.monotonic()
+    while clock.monotonic() - began < 4 * 3600:
+        until = (await registry.look(provider)).until
+        assert until is not None
+        waits.append((clock.monotonic() - began, (until - clock.now()).total_seconds()))
+        clock.at = until
+        clock._monotonic += waits[-1][1]
+        await registry.probe(provider)
+    assert all(wait <= 60 for away, wait in waits if away < 480)
+    assert all(wait <= max(away / 8, 60) for away, wait in waits)
+    assert 600 < waits[-1][1] <= 900
+    provider.checks.clear()
+    clock.advance(900)
+    assert (await registry.probe(provider)).outcome is Outcome.OK
+    await happens(registry, Outcome.OK, Outcome.OK, provider=provider)
+    assert (await registry.admit(provider)).settled
+    assert len(registry.events()) == 2  # one line when it went, one when it came back
+
+
+async def test_one_that_comes_and_goes_is_held_back_and_for_longer_each_time(
+    open_registry: Open, clock: ManualClock
+) -> None:
+    registry, held = open_registry(), []
+    for _ in range(5):
+        await happens(registry, *[Outcome.TRANSIENT] * 3)
+        state = registry.states()["a"]
+        assert state.open_until is not None
+        if state.open_reason == "flapping":
+            held.append((state.open_until - clock.now()).total_seconds())
+        clock.advance((state.open_until - clock.now()).total_seconds())
+        await happens(registry, Outcome.OK, Outcome.OK)
+    assert held == [300, 600]
+    clock.advance(7200)
+    await happens(registry, *[Outcome.TRANSIENT] * 3)
+    state = registry.states()["a"]
+    assert (state.open_reason, state.holds) == ("transient", 0)
+
+
+async def test_a_quota_without_an_end_is_tried_by_one_call_and_not_by_all(
+    open_registry: Open, clock: ManualClock
+) -> None:
+    registry = open_registry()
+    await happens(registry, Outcome.QUOTA)
+    clock.advance(3600)
+    assert [(await registry.admit(A)).allowed for _ in range(3)] == [True, False, False]
+
+
+async def test_a_check_brings_it_back_to_real_calls_one_at_a_time(open_registry: Open, clock: ManualClock) -> None:
+    registry, provider = open_registry(), Checked("a")
+    await happens(registry, *[Outcome.TRANSIENT] * 3, provider=provider)
+    early = await registry.probe(provider)
+    assert (early.outcome, early.retry_at) == (Outcome.SKIPPED, registry.states()["a"].open_until)
+    assert (await registry.probe(provider, early=True)).outcome is Outcome.OK  # a person asked
+    assert registry.states()["a"].state == PROBING
+    first, second = await registry.admit(provider), await registry.admit(provider)
+    assert (first.allowed, first.first, second.allowed) == (True, False, False)
+
+
+async def test_a_check_changes_neither_score_nor_streak_and_its_failure_changes_both(open_registry: Open) -> None:
+    registry, provider = open_registry(), Checked("a", Outcome.OK, Outcome.TRANSIENT)
+    await happens(registry, *[Outcome.TRANSIENT] * 2, provider=provider)
+    before = registry.states()["a"]
+    await registry.probe(provider)
+    state = registry.states()["a"]
+    assert (state.observations, state.consecutive_failures) == (before.observations, 2)
+    await registry.probe(provider)
+    assert registry.states()["a"].state == COOLING
+
+
+async def test_where_nobody_makes_real_calls_good_checks_for_a_while_are_enough(
+    open_registry: Open, clock: ManualClock
+) -> None:
+    registry, provider = open_registry(), Checked("a")
+    await happens(registry, *[Outcome.TRANSIENT] * 3, provider=provider)
+    for _ in range(20):
+        clock.advance(60)
+        await registry.probe(provider)
+    assert registry.states()["a"].state == OK
+
+
+async def test_a_check_that_costs_is_made_only_when_that_is_said(open_registry: Open) -> None:
+    registry, provider = open_registry(), Checked("a")
+    provider.check_cost = "one credit"
+    refused = await registry.probe(provider)
+    assert (refused.outcome, refused.detail) == (Outcome.SKIPPED, "its check costs one credit")
+    assert (await registry.probe(provider, paid=True)).outcome is Outcome.OK
+    assert (await registry.probe(A)).detail == "it has no check that does no work"
+
+
+async def test_a_persons_word_stands_above_the_state_until_it_expires(open_registry: Open, clock: ManualClock) -> None:
+    ours, theirs = open_registry(), open_registry()
+    until = clock.now() + timedelta(hours=1)
+    await ours.disable("a", until)
+    closed = await theirs.admit(A)
+    assert (closed.allowed, closed.cause, closed.until) == (False, "disabled", until)
+    await ours.force("a", until)
+    await happens(theirs, *[Outcome.TRANSIENT] * 9)  # counted, and closes nothing
+    assert ours.states()["a"].observations > 5
+    clock.advance(3600)
+    assert (await theirs.admit(A)).settled
+    assert [it.after for it in ours.events()] == ["ok", "forced", "disabled"]
+
+
+async def test_an_override_is_for_a_month_at_most(open_registry: Open, clock: ManualClock) -> None:
+    registry = open_registry()
+    await registry.disable("a", clock.now() + timedelta(days=9999))
+    clock.advance(31 * 86_400)
+    assert (await registry.admit(A)).allowed
+
+
+async def test_a_reset_puts_it_back_in_service_with_a_clean_slate(open_registry: Open) -> None:
+    registry = open_registry()
+    await happens(registry, *[Outcome.TRANSIENT] * 3)
+    await registry.disable("a", ManualClock().now() + timedelta(days=1))
+    await registry.reset("a")
+    assert (await registry.admit(A)).settled
+
+
+async def test_a_reputation_block_ends_after_a_day(open_registry: Open, clock: ManualClock) -> None:
+    registry = open_registry()
+    for whom in "xyz":
+        admission = await registry.admit(A)
+        await registry.record(A, attempt("a", Outcome.CONTENT, code="550 5.7.1"), admission, concerning=whom)
+    state = registry.states()["a"]
+    assert (state.state, state.open_reason) == (BLOCKED, "reputation")
+    assert (await registry.admit(A)).until == clock.now() + timedelta(days=1)
+    clock.advance(86_400)
+    assert (await registry.admit(A)).probe
+
+
+async def test_a_message_that_is_too_big_tells_nothing_of_reputation(open_registry: Open) -> None:
+    registry = open_registry()
+    for whom in "xyz":
+        admission = await registry.admit(A)
+        too_big = attempt("a", Outcome.CONTENT, code="552 5.3.4", permanent=True)
+        await registry.record(A, too_big, admission, concerning=whom)
+    assert (await registry.admit(A)).settled
+
+
+async def test_what_was_learned_while_the_store_was_away_is_written_when_it_is_back(
+    tmp_path: Path, clock: ManualClock, open_registry: Open
+) -> None:
+    ours, theirs = open_registry(), open_registry()
+    blocker = sqlite3.connect(tmp_path / "health.db", isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    await happens(ours, Outcome.AUTH)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    assert (await theirs.admit(A)).allowed  # nobody could tell it
+    clock.advance(6)
+    await ours.admit(A)
+    await ours.flush()
+    assert (await theirs.admit(A)).cause == "auth"
+    assert ours.degraded == ""
+
+
+async def test_successes_wait_while_another_process_holds_the_store(
+    tmp_path: Path, clock: ManualClock, open_registry: Open
+) -> None:
+    registry = open_registry()
+    blocker = sqlite3.connect(tmp_path / "health.db", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    await happens(registry, *[Outcome.OK] * 5)
+    await registry.flush()
+    assert registry.degraded == ""
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    await registry.flush()
+    assert registry.states()["a"].observations > 4
+
+
+async def test_a_person_is_told_of_what_lasts_and_never_that_it_is_back_when_not_that_it_was_gone(
+    clock: ManualClock,
+) -> None:
+    def change(after: str, at_s: float, why: str = "") -> StateChange:
+        return StateChange("a", clock.now() + timedelta(seconds=at_s), "", after, why)
+
+    def told(*changes: StateChange) -> list[str]:
+        return [it.after for it in notices(changes, clock.now() + timedelta(seconds=1000))]
+
+    assert told(change(COOLING, 0), change(OK, 20)) == []
+    assert told(change(COOLING, 0), change(OK, 90)) == [COOLING, OK]
+    assert told(change(BLOCKED, 0), change(OK, 20)) == [BLOCKED, OK]
+    ups_and_downs = [change((COOLING, OK)[n % 2], 30 * n, "flapping: no answer" if n == 6 else "") for n in range(12)]
+    assert told(*ups_and_downs) == [COOLING, OK]
 
 
 # --- the store in trouble ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aicmo.config import Config, load_config
+from aicmo.config import FROM_ENVIRONMENT, Config, load_config
 from aicmo.errors import ConfigInvalid
 from aicmo.first_config import PROVIDER, Answers, Value, as_toml
 from aicmo.paths import Paths
@@ -138,6 +138,28 @@ def test_the_usual_smtp_names_leave_a_chain_of_the_file_alone(file: Path) -> Non
         written(file, SMTP + '[chains]\nemail_sending = ["smtp-main"]'), environ={"SMTP_HOST": "other.example"}
     )
     assert config.chains == {"email_sending": ["smtp-main"]}
+
+
+def test_the_usual_names_of_the_other_services_are_enough_without_a_file(file: Path) -> None:
+    names = {each.needs: "x" for each in FROM_ENVIRONMENT} | {"AIRTABLE_BASE_ID": "appXXXXXXXXXXXXXX"}
+    config = load_config(file, environ=names)
+    assert config.chains == {
+        "email_sending": ["smtp"],
+        "reply_fetching": ["imap"],
+        "lead_enrichment": ["apollo", "dropcontact"],
+        "email_verification": ["dropcontact"],
+        "crm_sync": ["airtable"],
+    }
+    assert all(provider_settings(config, name) for name in config.providers)
+    assert config.origin("chains.lead_enrichment") == "environment DROPCONTACT_API_KEY"
+
+
+def test_the_files_own_provider_of_a_kind_is_the_only_one(file: Path) -> None:
+    written(
+        file, '[providers.mine]\nkind = "apollo"\napi_key_env = "APOLLO_API_KEY"\n[chains]\nlead_enrichment = ["mine"]'
+    )
+    config = load_config(file, environ={"APOLLO_API_KEY": "x"})
+    assert (list(config.providers), config.chains) == (["mine"], {"lead_enrichment": ["mine"]})
 
 
 def test_what_is_wrong_in_the_environment_is_blamed_on_it(file: Path) -> None:

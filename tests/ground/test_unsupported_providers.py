@@ -27,22 +27,22 @@ kind = "smtp"
 host = "smtp.example.com"
 
 [providers.inbox]
-kind = "imap"
+kind = "pop3"
 host = "imap.example.com"
 port = 993
 
 [providers.apollo]
-kind = "apollo"
+kind = "clearbit"
 api_key = "c4nary"
 monthly_credits = 500
 
 [providers.dropcontact]
-kind = "dropcontact"
+kind = "hunter"
 api_key_env = "DROPCONTACT_API_KEY"
 poll_seconds = 30
 
 [providers.airtable]
-kind = "airtable"
+kind = "hubspot"
 api_key_env = "AIRTABLE_API_KEY"
 base_id = "appXXXXXXXXXXXXXX"
 contacts_table = "Contacts"

@@ -153,6 +153,9 @@ async def test_three_refusals_of_the_content_in_a_row_pause_the_campaign(
     sandbox.set_faults([])
     workspace.publishing.resume(campaign.id)
     assert workspace.publishing.retry(campaign.id) == 3
+    report = await send(workspace)
+    assert report.status == "waiting" and "reputation" in report.reason
+    await workspace.registry.reset("smtp-a")
     await send(workspace)
     assert workspace.publishing.counts(campaign.id) == Counts(audience=10, sent=10)
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Outcome(StrEnum):
@@ -67,3 +70,24 @@ class Attempt:
     """Seconds of the call, waiting for a connection included."""
     reference: str = ""
     """The provider's name for what it did: the queue id in SMTP's final 250."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What a read yields: how it went, and what was read."""
+
+    attempt: Attempt
+    value: T | None = None
+    """``None`` unless the attempt is ``OK``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of an allowance, as the provider tells it."""
+
+    unit: str
+    """``credits`` or ``requests``."""
+    left: int | None
+    limit: int | None
+    resets_at: datetime | None
+    """When it is full again (UTC); ``None`` when the provider does not say."""

@@ -1,24 +1,55 @@
 """Health as a person reads it: who serves each capability, how well, and what to do about those that do not.
 
-Made from the stored state alone; nobody is called.
+Made from what is stored alone; nobody is called. What is not known is called so: a provider nobody has called is not
+healthy, and what was seen too long ago says nothing of now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
+from aicmo.check_state import SelfCheck
 from aicmo.gateways import breaker
+from aicmo.gateways.attempt import Outcome, Quota
+from aicmo.gateways.limits import Estimate
 from aicmo.gateways.providers import PROVIDERS
-from aicmo.provider_state import BLOCKED, OK, ProviderState
+from aicmo.gateways.recommendations import Recommendation, recommend
+from aicmo.provider_state import BLOCKED, COOLING, DISABLED, FORCED, OK, PROBING, ProviderState, StateChange
 
 UNSUPPORTED = "unsupported"
 NO_DATA = "no data"
 SLOW = "slow"
+FLAPPING = breaker.FLAPPING
+SERVING = frozenset({OK, SLOW, PROBING, FORCED, NO_DATA})
+"""The states in which a call would be let through."""
 DEGRADED_BELOW = 0.80
 """A provider that serves but scores less is shown as slow (a warning); see the hysteresis of the resilience notes, 4.2.
 """
+LOW_BELOW = 0.2
+"""Less than this share of a quota or budget is a warning."""
+UNKNOWN_SINCE_S = 3600.0
+"""Sends whose outcome has been unknown for longer are critical: by now the evidence would have come."""
+SKEW_S = 300.0
+"""What is stored further in the future was written by a clock that was wrong, or is read by one."""
+SECOND_HELPS = frozenset({"email_sending", "lead_enrichment", "email_verification"})
+"""Where a second provider can do the same work. A CRM base, a mailbox and a website are one of a kind."""
+
+_WORST_FIRST = ("critical", "warning", "unknown", "ok")
+
+
+@dataclass(frozen=True, slots=True)
+class ToldQuota:
+    """What a provider said was left."""
+
+    quota: Quota
+    told_at: datetime
+
+    @property
+    def low(self) -> bool:
+        left, limit = self.quota.left, self.quota.limit
+        return left is not None and (left <= 0 or (limit is not None and left < LOW_BELOW * limit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +57,9 @@ class ProviderHealth:
     name: str
     kind: str
     state: str
-    """``ok``, ``slow``, ``cooling``, ``blocked``, ``no data`` (never called) or ``unsupported`` (no such adapter here).
-    """
+    """``ok``, ``slow``, ``cooling``, ``flapping`` (held back), ``probing`` (answers again, one call at a time),
+    ``blocked``, ``disabled`` and ``forced`` (a person's word), ``no data`` (never called) or ``unsupported`` (no such
+    adapter here)."""
     score: float | None
     """0-1; ``None`` when nothing was observed."""
     observations: float
@@ -37,112 +69,268 @@ class ProviderHealth:
     last_error: str
     last_error_at: datetime | None
     reason: str
-    """Why it is closed: the outcome class; empty when it is not."""
+    """Why it is closed: the outcome class, ``reputation``, ``disabled``, ``config`` and the like; empty when it is not.
+    """
     next_probe_at: datetime | None
+    closed_at: datetime | None = None
+    """Since when it has been out of service."""
+    override_until: datetime | None = None
+    """When a person's word ends; ``None`` when there is none."""
+    check: SelfCheck | None = None
+    """Its last self-check; ``None`` before the first."""
+    quota: ToldQuota | None = None
+    """``None`` when the provider tells none, or was not asked yet."""
+    budgets: tuple[Estimate, ...] = ()
+    """Of this month, one per unit that has a limit; ``cost`` is 0."""
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """When anything was last heard of it."""
+        checked_at = self.check.checked_at if self.check else None
+        return max((at for at in (self.last_success_at, self.last_error_at, checked_at) if at), default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class CapabilityHealth:
     capability: str
     status: str
-    """``ok``: the first choice serves. ``warning``: another one does. ``critical``: nobody. ``unknown``: nobody was
-    asked yet."""
+    """``ok``: the first choice serves, and well. ``warning``: another one does, or its quota runs low. ``critical``:
+    nobody does. ``unknown``: nobody was asked, or not lately."""
     serving: str
     """The provider that a call made now would reach; empty when none."""
     providers: tuple[ProviderHealth, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Recommendation:
-    severity: str
-    provider: str
-    cause: str
-    action: str
+    since: datetime | None = None
+    """Since when that one serves, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class HealthReport:
     status: str
-    """The worst of the capabilities; ``unknown`` when there are none."""
+    """The worst of the capabilities; ``critical`` also without a network or with sends unknown for an hour;
+    ``unknown`` when there are no capabilities, or the store cannot be used."""
     capabilities: tuple[CapabilityHealth, ...]
     recommendations: tuple[Recommendation, ...]
     degraded: str
     """Why the state may not be the whole truth; empty when it is."""
+    unknown_sends: int | None = 0
+    """Deliveries whose outcome nobody knows; ``None`` when the ledger could not be read."""
 
 
-ACTIONS: Mapping[str, tuple[str, str]] = {
-    "auth": ("critical", "Set the right password or user name; it is used again as soon as it changes."),
-    "quota": ("warning", "Wait for the allowance to be renewed, or raise it with the provider."),
-    "rate_limited": ("warning", "Lower its limits in the configuration; it is used again by itself."),
-    "transient": (
-        "warning",
-        "Nothing: it is tried again by itself. If it stays away, look at the provider's status page.",
-    ),
-}
-"""Why a provider is closed -> how bad that is, and the one thing to do."""
+@dataclass(frozen=True, slots=True)
+class UnknownSends:
+    """What the ledger says of deliveries that may or may not have happened."""
 
-_WORST_FIRST = ("critical", "warning", "unknown", "ok")
+    count: int = 0
+    since: datetime | None = None
+    """Of the oldest."""
+    campaign_id: int | None = None
+    """Where the oldest is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a report says besides the providers' stored state. The defaults are: nothing of note."""
+
+    checks: Mapping[str, SelfCheck] = field(default_factory=dict)
+    budgets: Mapping[str, tuple[Estimate, ...]] = field(default_factory=dict)
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Provider -> why its configuration cannot be used."""
+    changes: Sequence[StateChange] = ()
+    """Newest first."""
+    unknown: UnknownSends | None = UnknownSends()
+    """``None`` when the ledger could not be read."""
+    offline: bool = False
+    degraded: str = ""
+    degraded_action: str = ""
+    stale_after_s: float = float("inf")
+
+
+NOTHING_BESIDE = Beside()
 
 
 def health_report(
     chains: Mapping[str, Sequence[tuple[str, str]]],
     states: Mapping[str, ProviderState],
     now: datetime,
-    *,
-    degraded: str = "",
+    beside: Beside = NOTHING_BESIDE,
 ) -> HealthReport:
     """``chains`` is capability -> (provider name, kind) in order; ``states`` what is stored of them."""
-    capabilities = tuple(_capability(name, chain, states, now) for name, chain in chains.items())
-    seen = {provider.name: provider for capability in capabilities for provider in capability.providers}
-    recommendations = tuple(
-        Recommendation(
-            ACTIONS[provider.reason][0],
-            provider.name,
-            provider.last_error or provider.reason,
-            ACTIONS[provider.reason][1],
-        )
-        for provider in seen.values()
-        if provider.reason in ACTIONS
-    )
+    capabilities = tuple(_capability(name, chain, states, now, beside) for name, chain in chains.items())
     statuses = {capability.status for capability in capabilities}
+    long_unknown = beside.unknown is not None and _older(beside.unknown.since, now, UNKNOWN_SINCE_S)
+    if beside.offline or long_unknown:
+        statuses.add("critical")
     status = next((each for each in _WORST_FIRST if each in statuses), "unknown")
-    return HealthReport(status, capabilities, recommendations, degraded)
+    if beside.degraded:
+        status = "unknown"
+    recommendations = tuple(_recommendations(capabilities, now, beside))
+    unknown = beside.unknown.count if beside.unknown is not None else None
+    return HealthReport(status, capabilities, recommendations, beside.degraded, unknown)
 
 
 def _capability(
-    name: str, chain: Sequence[tuple[str, str]], states: Mapping[str, ProviderState], now: datetime
+    name: str, chain: Sequence[tuple[str, str]], states: Mapping[str, ProviderState], now: datetime, beside: Beside
 ) -> CapabilityHealth:
-    providers = tuple(_provider(provider, kind, states.get(provider), now) for provider, kind in chain)
-    usable = [provider.name for provider in providers if provider.state in (OK, SLOW, NO_DATA)]
-    serving = usable[0] if usable else ""
-    if not serving:
+    providers = tuple(_provider(provider, kind, states.get(provider), now, beside) for provider, kind in chain)
+    serving = next((provider for provider in providers if provider.state in SERVING), None)
+    if serving is None:
         status = "critical" if any(provider.reason for provider in providers) else "unknown"
-    elif all(provider.state == NO_DATA for provider in providers):
+        return CapabilityHealth(name, status, "", providers)
+    first = serving is providers[0]
+    if first and (serving.state == NO_DATA or _older(serving.seen_at, now, beside.stale_after_s)):
         status = "unknown"
+    elif first and serving.state == OK and not _runs_low(serving):
+        status = "ok"
     else:
-        status = "ok" if serving == providers[0].name and providers[0].state != SLOW else "warning"
-    return CapabilityHealth(name, status, serving, providers)
+        status = "warning"
+    return CapabilityHealth(name, status, serving.name, providers, _since(serving, providers, beside.changes))
 
 
-def _provider(name: str, kind: str, state: ProviderState | None, now: datetime) -> ProviderHealth:
-    if state is None or kind not in PROVIDERS:
-        word = NO_DATA if kind in PROVIDERS else UNSUPPORTED
-        return ProviderHealth(name, kind, word, None, 0.0, None, None, "", None, "", None)
+def _provider(name: str, kind: str, state: ProviderState | None, now: datetime, beside: Beside) -> ProviderHealth:
+    if kind not in PROVIDERS:
+        return ProviderHealth(name, kind, UNSUPPORTED, None, 0.0, None, None, "", None, "", None)
+    if name in beside.refused:
+        return ProviderHealth(name, kind, BLOCKED, None, 0.0, None, None, beside.refused[name], None, "config", None)
+    check = beside.checks.get(name)
+    if state is None:
+        state = ProviderState(name)
+        word = NO_DATA if check is None else OK
+    else:
+        word = _word(state, now)
     until = breaker.closed_until(state, now)
+    override = breaker.override_of(state, now)
     score = breaker.score(state, now) if state.observations >= 1 else None
-    word = state.state
-    if word == OK:
-        word = SLOW if score is not None and score < DEGRADED_BELOW else OK
+    if word == OK and score is not None and score < DEGRADED_BELOW:
+        word = SLOW
+    reason = "" if word in SERVING else override or state.open_reason
     return ProviderHealth(
         name=name,
         kind=kind,
         state=word,
         score=score,
         observations=round(state.observations, 1),
-        latency_ms=round(state.latency_s * 1000, 1) if state.latency_s is not None else None,
+        latency_ms=round(state.latency_s * 1000, 1) if state.latency_s is not None else _last_latency(check),
         last_success_at=state.last_ok_at,
         last_error=" ".join(part for part in (state.last_error_code, state.last_error_text) if part),
         last_error_at=state.last_error_at,
-        reason=state.open_reason if word in (BLOCKED, "cooling") else "",
-        next_probe_at=until,
+        reason=reason,
+        next_probe_at=state.override_until if override == DISABLED else until,
+        closed_at=state.closed_at,
+        override_until=state.override_until if override else None,
+        check=check,
+        quota=_quota(check),
+        budgets=beside.budgets.get(name, ()),
     )
+
+
+def _word(state: ProviderState, now: datetime) -> str:
+    if override := breaker.override_of(state, now):
+        return override
+    if state.state in (COOLING, BLOCKED) and not breaker.closed_until(state, now) and not breaker.needs_probe(state):
+        return OK  # its limit has passed: the next call goes there
+    if state.state == COOLING and state.open_reason == FLAPPING:
+        return FLAPPING
+    return state.state
+
+
+def _last_latency(check: SelfCheck | None) -> float | None:
+    found = [each for each in check.recent if each is not None] if check else []
+    return float(found[-1]) if found else None
+
+
+def _quota(check: SelfCheck | None) -> ToldQuota | None:
+    if check is None or check.quota_told_at is None:
+        return None
+    quota = Quota(check.quota_unit, check.quota_left, check.quota_limit, check.quota_resets_at)
+    return ToldQuota(quota, check.quota_told_at)
+
+
+def _runs_low(provider: ProviderHealth) -> bool:
+    return (provider.quota is not None and provider.quota.low) or any(map(_budget_low, provider.budgets))
+
+
+def _budget_low(budget: Estimate) -> bool:
+    return budget.limit is not None and budget.limit - budget.used < max(LOW_BELOW * budget.limit, 1)
+
+
+def _since(
+    serving: ProviderHealth, providers: Sequence[ProviderHealth], changes: Sequence[StateChange]
+) -> datetime | None:
+    """When the last of those before it went, or it came back itself, whichever was later."""
+    before = providers[: providers.index(serving)]
+    moments = [provider.closed_at for provider in before if provider.closed_at]
+    moments += [change.at for change in changes if change.name == serving.name and change.after == OK][:1]
+    return max(moments, default=None)
+
+
+def _older(moment: datetime | None, now: datetime, seconds: float) -> bool:
+    return moment is not None and (now - moment).total_seconds() > seconds
+
+
+# --- what to do -----------------------------------------------------------------------------------------------------
+
+
+def _recommendations(
+    capabilities: Sequence[CapabilityHealth], now: datetime, beside: Beside
+) -> Iterator[Recommendation]:
+    """The worst first: what concerns everything, then each provider once, then what could be better."""
+    if beside.degraded:
+        yield recommend("store", detail=beside.degraded, action=beside.degraded_action)
+    if beside.offline:
+        yield recommend("network", detail="nobody outside can be reached")
+    if beside.unknown is not None and beside.unknown.count:
+        detail = f"{beside.unknown.count} messages may or may not have gone"
+        yield recommend("unknown", capability=str(beside.unknown.campaign_id), detail=detail)
+    if not capabilities:
+        yield recommend("no chain", detail="no capability has a provider")
+    providers = {provider.name: provider for capability in capabilities for provider in capability.providers}
+    if any(_ahead(provider, now) for provider in providers.values()):
+        yield recommend("clock", detail=f"it says {now:%Y-%m-%d %H:%M} UTC")
+    about = [advice for provider in providers.values() for advice in _about(provider)]
+    yield from sorted(about, key=lambda advice: ("critical", "warning", "info").index(advice.severity))
+    for capability in capabilities:
+        yield from _about_chain(capability, now, beside.stale_after_s)
+
+
+def _about(provider: ProviderHealth) -> Iterator[Recommendation]:
+    until = f"at {provider.next_probe_at:%Y-%m-%d %H:%M} UTC" if provider.next_probe_at else ""
+    if provider.state == UNSUPPORTED:
+        yield recommend("unsupported", provider=provider.name, detail=f"there is no provider of kind {provider.kind}")
+    elif provider.state in (FORCED, DISABLED):
+        ends = f"{provider.override_until:%Y-%m-%d %H:%M} UTC" if provider.override_until else ""
+        yield recommend(provider.state, provider=provider.name, until=ends, detail=f"{provider.state} by hand")
+    elif provider.reason:
+        cause = provider.reason if provider.reason in _CLOSES else Outcome.TRANSIENT.value
+        yield recommend(cause, provider=provider.name, until=until, detail=provider.last_error)
+    if provider.quota is not None and provider.quota.low and provider.reason != Outcome.QUOTA:
+        quota = provider.quota.quota
+        of = f" of {quota.limit:,}" if quota.limit is not None else ""
+        yield recommend("quota_low", provider=provider.name, detail=f"{quota.left:,}{of} {quota.unit} are left")
+    for budget in provider.budgets:
+        if budget.limit is not None and _budget_low(budget):
+            left = max(budget.limit - budget.used, 0)
+            detail = f"{left:,} of this month's {budget.limit:,} {budget.unit} are left"
+            yield recommend("budget_low", provider=provider.name, detail=detail)
+    if provider.check is not None and provider.check.outcome == Outcome.INPUT:
+        yield recommend("input", provider=provider.name, detail=provider.check.detail)
+
+
+_CLOSES = frozenset({"auth", "config", "quota", "reputation", "rate_limited", "transient", "slow", "flapping"})
+
+
+def _about_chain(capability: CapabilityHealth, now: datetime, stale_after_s: float) -> Iterator[Recommendation]:
+    providers = capability.providers
+    if not providers:
+        yield recommend("no provider", capability=capability.capability, detail=f"{capability.capability} has nobody")
+        return
+    serving = next((provider for provider in providers if provider.name == capability.serving), None)
+    if serving is not None and (serving.state == NO_DATA or _older(serving.seen_at, now, stale_after_s)):
+        seen = f"last seen {serving.seen_at:%Y-%m-%d %H:%M} UTC" if serving.seen_at else "nobody has asked it yet"
+        yield recommend("stale", provider=serving.name, detail=seen)
+    if len(providers) == 1 and capability.capability in SECOND_HELPS and providers[0].state != UNSUPPORTED:
+        detail = f"{capability.capability} has no second provider"
+        yield recommend("single", provider=providers[0].name, capability=capability.capability, detail=detail)
+
+
+def _ahead(provider: ProviderHealth, now: datetime) -> bool:
+    return provider.seen_at is not None and provider.seen_at > now + timedelta(seconds=SKEW_S)

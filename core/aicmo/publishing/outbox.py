@@ -252,7 +252,7 @@ class Outbox:
                 )
 
         try:
-            result = await self._chain.call(carry, side_effect=True)
+            result = await self._chain.call(carry, side_effect=True, concerning=mail.recipient)
         except _Held as held:
             return claimed, self._held_back(held.refusal, let_go), None
         self._notice_closed(result)

@@ -17,7 +17,9 @@ run::
 ``campaigns``           campaigns and who may send
 ``audiences``           whom a query selects right now
 ``deliveries``          the ledger
+``unknown``             what in it nobody knows the outcome of
 ``health``              ``health.db``: the providers' state
+``limits``, ``checks``  in the same file: what was used of limits and budgets; what self-checks found
 ======================  =============================================
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,16 +18,15 @@ from typing import Any
 
 from aicmo.clock import parse_rfc3339, rfc3339
 from aicmo.errors import StoreError, StoreNewer
-from aicmo.provider_state import EVENTS_KEPT, Change, ProviderState, StateChange
+from aicmo.provider_state import EVENTS_KEPT, Change, ProviderState, StateChange, never_called
 from aicmo.store.database import create_private_file, translated
 
-SCHEMA_VERSION = 1
 READ_BUSY_MS = 50
 """Reads happen on the event loop; longer than this nothing may stand still there."""
 WRITE_BUSY_MS = 250
 """A write here takes microseconds; who waits longer is better off without."""
 
-_SCHEMA = """
+_FIRST = """
 CREATE TABLE provider (
     name TEXT PRIMARY KEY,
     state TEXT NOT NULL CHECK (state IN ('ok', 'cooling', 'blocked')),
@@ -58,6 +58,77 @@ CREATE TABLE state_change (
     why TEXT NOT NULL
 ) STRICT;
 """
+# SQLite cannot widen a CHECK, so the few rows move to a table that has the wider one.
+_PROBING_AND_OVERRIDES = """
+ALTER TABLE provider RENAME TO provider_before;
+CREATE TABLE provider (
+    name TEXT PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN ('ok', 'cooling', 'probing', 'blocked')),
+    gen INTEGER NOT NULL,
+    consecutive_failures INTEGER NOT NULL,
+    successes REAL NOT NULL,
+    observations REAL NOT NULL,
+    latency_s REAL,
+    updated_at TEXT,
+    open_until TEXT,
+    open_reason TEXT NOT NULL,
+    trips INTEGER NOT NULL,
+    lease_owner TEXT NOT NULL,
+    lease_until TEXT,
+    last_ok_at TEXT,
+    last_error_at TEXT,
+    last_error_class TEXT NOT NULL,
+    last_error_code TEXT NOT NULL,
+    last_error_text TEXT NOT NULL,
+    config_fingerprint TEXT NOT NULL,
+    quota_reset_at TEXT,
+    closed_at TEXT,
+    proved INTEGER NOT NULL DEFAULT 0,
+    pace TEXT NOT NULL DEFAULT '',
+    flips TEXT NOT NULL DEFAULT '',
+    holds INTEGER NOT NULL DEFAULT 0,
+    refusals TEXT NOT NULL DEFAULT '',
+    override TEXT NOT NULL DEFAULT '' CHECK (override IN ('', 'forced', 'disabled')),
+    override_until TEXT
+) STRICT;
+INSERT INTO provider (name, state, gen, consecutive_failures, successes, observations, latency_s, updated_at,
+    open_until, open_reason, trips, lease_owner, lease_until, last_ok_at, last_error_at, last_error_class,
+    last_error_code, last_error_text, config_fingerprint, quota_reset_at)
+SELECT name, state, gen, consecutive_failures, successes, observations, latency_s, updated_at,
+    open_until, open_reason, trips, lease_owner, lease_until, last_ok_at, last_error_at, last_error_class,
+    last_error_code, last_error_text, config_fingerprint, quota_reset_at
+FROM provider_before;
+DROP TABLE provider_before;
+"""
+_LIMITS = """
+CREATE TABLE limit_use (
+    provider TEXT NOT NULL,
+    name TEXT NOT NULL,
+    held TEXT NOT NULL,
+    spent INTEGER NOT NULL,
+    lowered_to INTEGER,
+    lowered_until_ms INTEGER NOT NULL,
+    PRIMARY KEY (provider, name)
+) STRICT, WITHOUT ROWID;
+"""
+_SELF_CHECKS = """
+CREATE TABLE self_check (
+    provider TEXT PRIMARY KEY,
+    checked_at TEXT,
+    outcome TEXT NOT NULL,
+    code TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    recent TEXT NOT NULL,
+    quota_unit TEXT NOT NULL,
+    quota_left INTEGER,
+    quota_limit INTEGER,
+    quota_resets_at TEXT,
+    quota_told_at TEXT
+) STRICT, WITHOUT ROWID;
+"""
+_STEPS = (_FIRST, _PROBING_AND_OVERRIDES + _LIMITS, _SELF_CHECKS)
+"""Append-only; the file's ``user_version`` is how many of them it has behind it."""
+SCHEMA_VERSION = len(_STEPS)
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(ProviderState))
 _TIMES = frozenset(name for name in _COLUMNS if name.endswith(("_at", "_until")))
@@ -81,21 +152,28 @@ class HealthDb:
         self.path = path
         create_private_file(path)
         with translated(path):
-            self._writer = _connect(path, WRITE_BUSY_MS)
+            self._writer = connect(path, WRITE_BUSY_MS)
         try:
             self._prepare()
             with translated(path):
-                self._reader = _connect(path, READ_BUSY_MS)
+                self._reader = connect(path, READ_BUSY_MS)
         except BaseException:
             self._writer.close()
             raise
         self._writing = threading.Lock()
+        self._as_read: dict[str, tuple[tuple[Any, ...], ProviderState]] = {}
 
     def get(self, name: str) -> ProviderState:
         """The provider's state; the defaults when nothing is known of it."""
         with translated(self.path):
             row = self._reader.execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
-        return ProviderState(name) if row is None else self._state(row)
+        if row is None:
+            return never_called(name)
+        # Comparing a row costs a tenth of reading it: between two writes it is the same.
+        known = self._as_read.get(name)
+        if known is None or known[0] != row:
+            known = self._as_read[name] = (row, self._state(row))
+        return known[1]
 
     def load_all(self) -> dict[str, ProviderState]:
         """Every provider of which anything is known, by name."""
@@ -109,7 +187,7 @@ class HealthDb:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 row = self._writer.execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
-                before = ProviderState(name) if row is None else self._state(row)
+                before = never_called(name) if row is None else self._state(row)
                 after, event = change(before)
                 if after != before:
                     self._writer.execute(_UPSERT, _values(after))
@@ -155,7 +233,7 @@ class HealthDb:
 
     def _prepare(self) -> None:
         with translated(self.path):
-            self._writer.execute("PRAGMA journal_mode=WAL")
+            _write_ahead(self._writer)
             # Two programs may open a new file at the same moment: look and create under one lock.
             self._writer.execute("BEGIN IMMEDIATE")
             try:
@@ -165,17 +243,18 @@ class HealthDb:
                         f"{self.path} was written by a newer AICMO (its version {version}, ours {SCHEMA_VERSION}).",
                         hint="Update AICMO; nothing was changed.",
                     )
-                if version == 0:
-                    for statement in _SCHEMA.strip().split(";\n"):
+                for step in _STEPS[version:]:
+                    for statement in step.strip().split(";\n"):
                         self._writer.execute(statement)
-                    self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                self._writer.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
                 self._writer.execute("COMMIT")
             finally:
                 if self._writer.in_transaction:
                     self._writer.rollback()
 
 
-def _connect(path: Path, busy_ms: int) -> sqlite3.Connection:
+def connect(path: Path, busy_ms: int) -> sqlite3.Connection:
+    """A connection to an existing ``health.db``, usable from any one thread at a time."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False
     )
@@ -183,6 +262,22 @@ def _connect(path: Path, busy_ms: int) -> sqlite3.Connection:
     # A lost last second of statistics is no loss; a commit is 20 times cheaper than with FULL.
     connection.execute("PRAGMA synchronous=NORMAL")
     return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Set the file's journal to WAL.
+
+    Here SQLite ignores its busy timeout, and of programs that open a new file at once all but one may be refused: so
+    the waiting is done by hand, for a quarter of a second.
+    """
+    for tries_left in range(25, -1, -1):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not tries_left:
+                raise
+            time.sleep(0.01)
 
 
 def _values(state: ProviderState) -> list[object]:

@@ -14,6 +14,12 @@ from aicmo.text import shown
 
 PROVIDERS: dict[str, str] = {
     "smtp": "aicmo.gateways.providers.smtp:SmtpProvider",
+    "imap": "aicmo.gateways.providers.imap:ImapProvider",
+    "mx": "aicmo.gateways.providers.mx:MxProvider",
+    "apollo": "aicmo.gateways.providers.apollo:ApolloProvider",
+    "dropcontact": "aicmo.gateways.providers.dropcontact:DropcontactProvider",
+    "airtable": "aicmo.gateways.providers.airtable:AirtableProvider",
+    "webhook": "aicmo.gateways.providers.webhook:WebhookProvider",
 }
 """kind -> ``"module:Class"``; nothing is imported before it is asked for."""
 

@@ -12,9 +12,7 @@ out, so its ledger row stays ``sending``, which the crash rule turns into *unkno
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
-import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
@@ -28,26 +26,23 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, AuthNeeded
 from aicmo.gateways.attempt import Applied, Attempt, Outcome
+from aicmo.gateways.local_fault import is_here
 from aicmo.gateways.mail import BeforeBody, OutgoingMail
 from aicmo.gateways.pool import Pool
-from aicmo.gateways.smtp_reply import DETAIL_LIMIT, Reply, asked_to_wait_until, judge, read_reply
-from aicmo.text import one_line, shown
+from aicmo.gateways.sasl import as_echoed
+from aicmo.gateways.settings import Limits
+from aicmo.gateways.smtp_reply import Reply, asked_to_wait_until, judge, read_reply
+from aicmo.gateways.tls import tls_problem, verifying_context
+from aicmo.text import shown
 
 DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 QUIT_PATIENCE_S = 2.0
+TOKEN_FRESH_S = 60.0
+"""Connections that open within so long share an access token; later ones ask for one that has not run out."""
+_PORTS = "Port 587 takes security starttls, port 465 takes tls."
 _PATH_LIMIT = 254  # RFC 5321 4.5.3.1.3: 256 octets with the angle brackets
 _FORBIDDEN_IN_PATH = re.compile("[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
 _QUEUE_ID = re.compile(r"(?:queued as|id=)\s*([\w.@-]+)", re.IGNORECASE)
-
-
-class Limits(BaseModel):
-    """How many messages a sender counts up to, per span of time. Counted from the ledger, not here."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    second: int | None = Field(default=None, gt=0)
-    minute: int | None = Field(default=None, gt=0)
-    hour: int | None = Field(default=None, gt=0)
-    day: int | None = Field(default=None, gt=0)
 
 
 class SmtpSettings(BaseModel):
@@ -60,6 +55,8 @@ class SmtpSettings(BaseModel):
     """Default: 587 with ``starttls``, 465 with ``tls``, 25 with ``none``."""
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
+    auth: Literal["password", "xoauth2"] = "password"
+    """With ``xoauth2`` the secret is an access token, best from ``password_cmd``: tokens live for an hour."""
     password_env: str | None = None
     password_cmd: list[str] | None = Field(default=None, min_length=1)
     password: SecretStr | None = None
@@ -82,6 +79,7 @@ class SmtpProvider:
 
     kind: ClassVar[str] = "smtp"
     capabilities: ClassVar[frozenset[str]] = frozenset({"email_sending"})
+    check_cost: ClassVar[str] = ""
     Settings: ClassVar[type[SmtpSettings]] = SmtpSettings
 
     def __init__(
@@ -97,6 +95,7 @@ class SmtpProvider:
         self.settings = settings
         self._fetch_secret = secret
         self._password: str | None = None
+        self._password_good_until = float("-inf")
         self._secrets: list[str] = []
         """Every password that was ever used here: each is masked in whatever a server says."""
         self._asking = asyncio.Lock()
@@ -122,7 +121,7 @@ class SmtpProvider:
 
     def fingerprint(self) -> str:
         """See ``Provider``. Of the password only 16 bits go in: enough to see it change, too few to guess it from."""
-        where = self.settings.model_dump_json(include={"host", "port", "security", "username", "ca_file"})
+        where = self.settings.model_dump_json(include={"host", "port", "security", "username", "auth", "ca_file"})
         secret = self._fetch_secret() if self._fetch_secret and self.settings.username else ""
         password = hashlib.blake2b(secret.encode(), digest_size=2).hexdigest()
         return f"{hashlib.blake2b(where.encode(), digest_size=8).hexdigest()}-{password}"
@@ -234,7 +233,7 @@ class SmtpProvider:
         return reply
 
     def _read(self, code: int, message: str) -> Reply:
-        return read_reply(code, message, secrets=_as_echoed(self.settings.username, self._secrets))
+        return read_reply(code, message, secrets=as_echoed(self.settings.username, self._secrets))
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -242,7 +241,7 @@ class SmtpProvider:
         """A connection that is encrypted and authenticated as configured."""
         settings = self.settings
         way.phase = "connect"
-        if settings.username and settings.security == "none" and not _is_loopback(settings.host):
+        if settings.username and settings.security == "none" and not is_here(settings.host):
             raise _Unsendable(
                 Outcome.AUTH,
                 f"The password is not sent to {settings.host} without encryption; set security to starttls or tls.",
@@ -289,7 +288,7 @@ class SmtpProvider:
         """Verifies chain and host name, against the system's authorities or ``ca_file``."""
         if self._tls is None:
             try:
-                context = await asyncio.to_thread(ssl.create_default_context, cafile=self.settings.ca_file)
+                context = await asyncio.to_thread(verifying_context, self.settings.ca_file)
             except OSError as error:
                 raise _Unsendable(
                     Outcome.AUTH, f"ca_file {self.settings.ca_file} cannot be used: {error.strerror or error}."
@@ -300,9 +299,13 @@ class SmtpProvider:
     async def _log_in(self, client: aiosmtplib.SMTP, username: str) -> None:
         password = await self._current_password()
         ways = {"plain": client.auth_plain, "login": client.auth_login, "cram-md5": client.auth_crammd5}
+        if self.settings.auth == "xoauth2":
+            ways = {"xoauth2": client.auth_xoauth2}
         offered = [method for method in ways if method in client.server_auth_methods]
         if not offered:
-            raise _Unsendable(Outcome.AUTH, f"{self.settings.host} offers no way to log in that is known here.")
+            raise _Unsendable(
+                Outcome.AUTH, f"{self.settings.host} offers no way to log in that fits auth {self.settings.auth}."
+            )
         try:
             # One method, one try: further tries with the same password only bring the account nearer to being locked.
             await ways[offered[0]](username, password)
@@ -313,10 +316,12 @@ class SmtpProvider:
 
     async def _current_password(self) -> str:
         async with self._asking:  # connections that open together ask the person's password manager once
-            if self._password is None:
+            if self._password is None or self._clock.monotonic() >= self._password_good_until:
                 if self._fetch_secret is None:
                     raise AuthNeeded(f"{self.name} has a username but no password.")
                 self._password = await asyncio.to_thread(self._fetch_secret)
+                lasts_s = TOKEN_FRESH_S if self.settings.auth == "xoauth2" else float("inf")
+                self._password_good_until = self._clock.monotonic() + lasts_s
                 if self._password not in self._secrets:
                     self._secrets.append(self._password)
             return self._password
@@ -337,7 +342,7 @@ class SmtpProvider:
             outcome, permanent, detail = error.outcome, error.permanent, error.detail
         elif isinstance(error, AicmoError):
             outcome, detail = Outcome.AUTH, error.message
-        elif certificate := _certificate_problem(error):
+        elif certificate := tls_problem(error, ports=_PORTS):
             outcome, detail = Outcome.AUTH, f"{self.settings.host}: {certificate}"
         detail = detail or (reply.text if reply else str(error) or "The server did not answer in time.")
         return Attempt(
@@ -520,31 +525,3 @@ def _is_gone(error: BaseException) -> bool:
     if isinstance(error, _Refused):
         return error.reply.code == 421
     return isinstance(error, ConnectionError)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
-
-
-def _as_echoed(username: str | None, secrets: list[str]) -> tuple[str, ...]:
-    """The secrets in each form in which a server could send them back."""
-    forms = ((f"\0{username}\0{secret}", secret) for secret in secrets)
-    encoded = (base64.b64encode(form.encode()).decode() for pair in forms for form in pair)
-    return (*encoded, *secrets)
-
-
-def _certificate_problem(error: BaseException | None) -> str:
-    """A sentence with what to do, when the failure lies in TLS and not in the network; else empty."""
-    while error is not None:
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return (
-                f"its certificate is not valid ({one_line(error.verify_message)}). "
-                "Check host; for a private authority set ca_file."
-            )[:DETAIL_LIMIT]
-        if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return "it does not speak TLS on this port. Port 587 takes security starttls, port 465 takes tls."
-        error = error.__cause__
-    return ""
