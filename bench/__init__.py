@@ -6,6 +6,7 @@
 ``table``        the contacts screen over a large store
 ``send``         a campaign through the whole way to an SMTP server
 ``crash``        not a budget but a promise: kill -9 in the middle of a send
+``failover``     providers that fail in twelve ways, with what other libraries make of it
 ===============  ==================================================================
 
 ``budget`` prints the tables and measures memory, ``sink`` is the SMTP server they send to. Everything stays on

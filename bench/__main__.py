@@ -11,6 +11,7 @@ ALL = {
     "table": ["--rows", "200000", "--peer-rows", "5000"],
     "send": [],
     "crash": ["--rounds", "10"],
+    "failover": ["--short"],
 }
 """Module -> arguments. Leave the arguments out by hand for the full size."""
 
