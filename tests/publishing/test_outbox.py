@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from aicmo.errors import IllegalTransition
 from aicmo.publishing import Counts, State
-from aicmo.publishing.outbox import RunReport
+from aicmo.publishing.outbox import RunReport, _cut_off
 from aicmo.publishing.sender_lock import sender_lock
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store import suppressions
@@ -327,3 +328,17 @@ async def test_a_scheduled_campaign_begins_when_its_time_has_come_and_asks_when_
     workspace.publishing.resume(late.id)
     await send(workspace)
     assert workspace.publishing.counts(late.id) == Counts(audience=1, sent=1)
+
+
+async def test_a_worker_that_loses_a_cancellation_is_cut_off_all_the_same() -> None:
+    """As ``asyncio.wait_for`` of Python 3.11 does when an answer and the cancellation come together."""
+
+    async def deaf_once() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    worker = asyncio.create_task(deaf_once())
+    await asyncio.sleep(0)
+    await _cut_off([worker])
+    assert worker.cancelled()

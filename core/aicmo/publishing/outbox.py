@@ -14,7 +14,7 @@ import os
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,6 +40,7 @@ LEASE = "sender"
 HEARTBEAT_S = 5.0
 GRACE_S = 10.0
 """How long a stop waits for messages on their way; what is still open then becomes unknown."""
+CANCEL_AGAIN_S = 0.2
 LOOK_AGAIN_S = 1.0
 """How soon a waiting sender sees that another process resumed, paused or queued something."""
 SENDER_FAULTS_TO_PAUSE = 3
@@ -156,12 +157,11 @@ class Outbox:
                 self._end("stopped", "a worker failed" if done else f"after {max_seconds:g} seconds")
             await asyncio.wait(workers, timeout=GRACE_S)
         finally:
-            for task in (ending, *workers):
-                task.cancel()
-            results = await asyncio.gather(*workers, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-                raise result
+            ending.cancel()
+            await _cut_off(workers)
+        for worker in workers:
+            if not worker.cancelled() and (error := worker.exception()) is not None:
+                raise error
 
     async def _work(self, patience_s: float) -> None:
         settled: tuple[Claimed, Verdict, Attempt | None] | None = None
@@ -342,6 +342,19 @@ class Outbox:
             with suppress(asyncio.CancelledError, AicmoError):
                 await task
             await self._db.awrite(lambda db: leases.release(db, LEASE, pid=pid))
+
+
+async def _cut_off(tasks: Collection[asyncio.Task[None]]) -> None:
+    """Cancel the tasks until all have ended.
+
+    Once is not enough: ``asyncio.wait_for`` before Python 3.12 loses a cancellation that comes as what it waits for is
+    done, and the task goes on to whatever comes next, such as a server that never answers.
+    """
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 def _claim_any(db: sqlite3.Connection, now: datetime) -> Claimed | None:
