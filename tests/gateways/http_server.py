@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,32 +75,6 @@ class RawServer:
             (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
         )
         return head + await reader.readexactly(length)
-
-
-@asynccontextmanager
-async def listening(server: RawServer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
-    """``server`` on a free port of 127.0.0.1."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        with suppress(asyncio.CancelledError):  # the test is over
-            await server.serve(reader, writer)
-
-    port = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
-    server.port = port.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        server.released.set()
-        port.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await port.wait_closed()
 
 
 Recorded = httpx.Response | Exception

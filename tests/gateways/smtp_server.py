@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 DROP = "<drop>"
@@ -148,29 +147,3 @@ class ScriptedServer:
         await writer.drain()
         if answer.startswith("421"):
             raise ConnectionResetError
-
-
-@asynccontextmanager
-async def serving(server: ScriptedServer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[ScriptedServer]:
-    """``server``, listening on a free port of 127.0.0.1; with ``tls``, encrypted from the first byte."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        with suppress(asyncio.CancelledError):  # the test is over
-            await server.serve(reader, writer)
-
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
-    server.port = listening.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        server.released.set()
-        listening.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await listening.wait_closed()

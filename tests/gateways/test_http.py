@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 from fakes import ManualClock
-from http_server import HANG, RawServer, Recording, listening, reply, said
+from http_server import HANG, RawServer, Recording, reply, said
+from loopback import serving
 from pydantic import ValidationError
 from test_smtp_tls import Certificate, _certificate
 
@@ -68,7 +69,7 @@ async def probe(
 
 
 async def post_to(server: RawServer, effect: Effect = Effect.ONCE, **settings: Any) -> Answer[Said]:
-    async with listening(server), probe(server, **settings) as provider:
+    async with serving(server), probe(server, **settings) as provider:
         return await provider.ask("POST", "/thing", Said, effect=effect, body={"a": 1})
 
 
@@ -187,7 +188,7 @@ async def test_an_answer_is_read_and_the_key_shown() -> None:
 async def test_every_cut_of_an_answer_leaves_an_acting_request_unknown() -> None:
     whole = said(200, {"said": "yes"})
     server = RawServer([whole[:length] for length in range(len(whole))], close_after=True)
-    async with listening(server), probe(server) as provider:
+    async with serving(server), probe(server) as provider:
         for length in range(len(whole)):
             attempt = (await provider.ask("POST", "/thing", Said, effect=Effect.ONCE)).attempt
             assert (attempt.outcome, attempt.applied) == (Outcome.AMBIGUOUS, Applied.UNKNOWN), length
@@ -195,7 +196,7 @@ async def test_every_cut_of_an_answer_leaves_an_acting_request_unknown() -> None
 
 async def test_every_cut_of_a_request_is_unknown_though_it_was_not_whole() -> None:
     server = RawServer()
-    async with listening(server), probe(server) as provider:
+    async with serving(server), probe(server) as provider:
         for length in range(180):
             server.reads_bytes = length
             attempt = (await provider.ask("POST", "/thing", Said, effect=Effect.ONCE)).attempt
@@ -204,7 +205,7 @@ async def test_every_cut_of_a_request_is_unknown_though_it_was_not_whole() -> No
 
 
 async def test_a_refused_connection_did_nothing() -> None:
-    async with listening(RawServer()) as gone:
+    async with serving(RawServer()) as gone:
         port = gone.port
     async with probe(base_url=f"http://127.0.0.1:{port}") as provider:
         attempt = (await provider.ask("POST", "/thing", Said, effect=Effect.ONCE)).attempt
@@ -238,7 +239,7 @@ async def test_a_server_that_drips_its_answer_is_left_when_the_time_is_over() ->
 
 async def test_a_connection_that_never_speaks_tls_did_nothing() -> None:
     server = RawServer([HANG])
-    async with listening(server), probe(base_url=f"https://127.0.0.1:{server.port}", timeout_seconds=0.3) as provider:
+    async with serving(server), probe(base_url=f"https://127.0.0.1:{server.port}", timeout_seconds=0.3) as provider:
         attempt = (await provider.ask("POST", "/thing", Said, effect=Effect.ONCE)).attempt
     assert (attempt.outcome, attempt.applied, attempt.phase) == (Outcome.TRANSIENT, Applied.NO, "connect")
 
@@ -270,7 +271,7 @@ async def test_rubbish_is_no_answer(rubbish: str) -> None:
 
 async def test_a_request_that_acts_has_a_connection_of_its_own_and_a_read_keeps_its() -> None:
     server = RawServer([said(200, {"said": "yes"})])
-    async with listening(server), probe(server) as provider:
+    async with serving(server), probe(server) as provider:
         for _ in range(3):
             await provider.ask("GET", "/thing", Said)
         assert server.connections == 1
@@ -281,7 +282,7 @@ async def test_a_request_that_acts_has_a_connection_of_its_own_and_a_read_keeps_
 
 async def test_a_read_survives_a_connection_that_died_while_idle() -> None:
     server = RawServer([said(200, {"said": "yes"})], close_after=True)
-    async with listening(server), probe(server) as provider:
+    async with serving(server), probe(server) as provider:
         for _ in range(3):
             answer = await provider.ask("GET", "/thing", Said)
             assert answer.attempt.outcome is Outcome.OK
@@ -289,7 +290,7 @@ async def test_a_read_survives_a_connection_that_died_while_idle() -> None:
 
 async def test_a_cancelled_request_lets_go_of_its_connection() -> None:
     server = RawServer([HANG])
-    async with listening(server), probe(server) as provider:
+    async with serving(server), probe(server) as provider:
         task = asyncio.create_task(provider.ask("POST", "/thing", Said, effect=Effect.ONCE))
         while not server.requests:
             await asyncio.sleep(0)
@@ -462,7 +463,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 async def over_tls(certificate: Certificate, **settings: Any) -> tuple[Answer[Said], RawServer]:
     server = RawServer([said(200, {"said": "yes"})])
     async with (
-        listening(server, tls=certificate.server),
+        serving(server, tls=certificate.server),
         probe(base_url=f"https://127.0.0.1:{server.port}", **settings) as provider,
     ):
         return await provider.ask("POST", "/thing", Said, effect=Effect.ONCE), server

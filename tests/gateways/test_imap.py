@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from imap_server import DROP, HANG, ScriptedMailbox, serving
+from imap_server import DROP, HANG, ScriptedMailbox
+from loopback import serving
 
 from aicmo.errors import AuthNeeded
 from aicmo.gateways import Answer, Applied, Attempt, Outcome, load

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from imap_server import UNFINISHED, ScriptedMailbox, serving
+from imap_server import UNFINISHED, ScriptedMailbox
+from loopback import serving
 from test_imap import SECRET, provider_for
 from test_smtp_tls import Certificate, _certificate
 

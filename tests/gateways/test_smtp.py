@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from smtp_server import DROP, HANG, ScriptedServer, serving
+from loopback import serving
+from smtp_server import DROP, HANG, ScriptedServer
 
 from aicmo.errors import AuthNeeded, StoreError
 from aicmo.gateways import Applied, Attempt, NotNow, Outcome, OutgoingMail

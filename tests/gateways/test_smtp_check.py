@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from smtp_server import DROP, HANG, ScriptedServer, serving
+from loopback import serving
+from smtp_server import DROP, HANG, ScriptedServer
 
 from aicmo.errors import AuthNeeded
 from aicmo.gateways import Applied, Attempt, Outcome

@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from fakes import ManualClock
-from smtp_server import ScriptedServer, serving
+from loopback import serving
+from smtp_server import ScriptedServer
 from test_smtp import at_once, provider_for
 
 from aicmo.gateways import Applied, HealthRegistry, Outcome, OutgoingMail, ProviderChain

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from smtp_server import HANG, ScriptedServer, serving
+from loopback import serving
+from smtp_server import HANG, ScriptedServer
 from test_smtp import MAIL, RAW, at_once, provider_for
 
 from aicmo.gateways import Applied, Attempt, Outcome

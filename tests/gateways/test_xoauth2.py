@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from fakes import ManualClock
-from smtp_server import ScriptedServer, serving
+from loopback import serving
+from smtp_server import ScriptedServer
 from test_smtp import MAIL, at_once, send_to
 
 from aicmo.gateways import Applied, Outcome

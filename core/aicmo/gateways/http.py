@@ -13,6 +13,7 @@ import hashlib
 import json
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -93,7 +94,7 @@ S = TypeVar("S", bound=HttpSettings)
 D = TypeVar("D", bound=Document)
 
 
-class HttpProvider(Generic[S]):
+class HttpProvider(ABC, Generic[S]):
     """The base of an HTTP provider: how it shows its key, how it words its refusals and what they mean is its own."""
 
     kind: ClassVar[str]
@@ -130,9 +131,9 @@ class HttpProvider(Generic[S]):
     # --- what a provider says of itself -------------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def address(self) -> str:
         """What the paths of its requests are added to."""
-        raise NotImplementedError
 
     @property
     def wants_key(self) -> bool:
@@ -144,9 +145,9 @@ class HttpProvider(Generic[S]):
         """What must not come back in any answer, besides the key."""
         return ()
 
+    @abstractmethod
     def credentials(self, key: str, headers: Mapping[str, str], content: bytes) -> dict[str, str]:
         """The headers that show ``key`` in a request with these ``headers`` and this body."""
-        raise NotImplementedError
 
     def words(self, document: Any) -> tuple[str, str]:
         """The provider's code and message in an answer's JSON; empty where it gives none."""
