@@ -53,7 +53,7 @@ def _make_due(path: Path) -> None:
     db.close()
 
 
-async def _herd(path: Path, calls_log: Path, callers: int, hold_s: float) -> None:
+async def _herd(path: Path, calls_log: Path, callers: int, hold_s: float, all_asked: Any = None) -> None:
     db = HealthDb(path)
     registry = HealthRegistry(db)
     chain = ProviderChain("bench", [Plain("first"), Plain("second")], registry)
@@ -66,6 +66,8 @@ async def _herd(path: Path, calls_log: Path, callers: int, hold_s: float) -> Non
         return Answer(Attempt(provider.name, Outcome.OK, Applied.NO), provider.name)
 
     await asyncio.gather(*(chain.ask(op) for _ in range(callers)))
+    if all_asked is not None:  # closing gives a probe up, and then the next one is right to ask
+        await asyncio.to_thread(all_asked.wait)
     await registry.close()
     db.close()
 
@@ -75,9 +77,9 @@ HERD_S = 3.0
 comes after it has succeeded is let through, and rightly."""
 
 
-def _herd_process(path: Path, calls_log: Path, callers: int, hold_s: float, begin: Any) -> None:
-    begin.wait()
-    asyncio.run(_herd(path, calls_log, callers, hold_s))
+def _herd_process(path: Path, calls_log: Path, callers: int, hold_s: float, together: Any) -> None:
+    together.wait()
+    asyncio.run(_herd(path, calls_log, callers, hold_s, together))
 
 
 async def _peer_herd(peer: str, callers: int) -> int:

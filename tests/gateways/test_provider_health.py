@@ -13,7 +13,7 @@ import pytest
 from fakes import FakeProvider, ManualClock, attempt, middle
 
 from aicmo.gateways import Applied, Attempt, HealthRegistry, Outcome
-from aicmo.gateways.breaker import COSTLY_COOLING_CAP_S, score, succeeded
+from aicmo.gateways.breaker import COSTLY_COOLING_CAP_S, score, succeeded, take_probe
 from aicmo.gateways.notices import notices
 from aicmo.provider_state import BLOCKED, COOLING, OK, PROBING, ProviderState, StateChange
 from aicmo.store.health import HealthDb
@@ -115,6 +115,14 @@ async def test_exactly_one_of_all_callers_carries_the_probe(open_registry: Open,
     await theirs.record(A, attempt("a", Outcome.OK), carrying[0])
     await happens(ours, Outcome.OK)
     assert (await theirs.admit(A)).settled
+
+
+def test_who_read_the_clock_a_moment_earlier_does_not_take_the_probe_from_who_has_it(clock: ManualClock) -> None:
+    """Two processes read the clock and then wait for the file; who read it first may get the file last."""
+    due = ProviderState("first", state=COOLING, open_until=clock.now(), open_reason="transient")
+    earlier, later = clock.now(), clock.now() + timedelta(milliseconds=3)
+    taken, _ = take_probe(due, later, "second to look, first to write")
+    assert take_probe(taken, earlier, "first to look") == (taken, None)
 
 
 async def test_a_probe_that_is_never_heard_of_again_is_sent_again(open_registry: Open, clock: ManualClock) -> None:

@@ -61,6 +61,9 @@ QUOTA_S = 3600.0
 LEASE_S = 18.0
 """A probe that has not reported by then is inconclusive, and another may be sent. Where its carrier was killed, another
 is so on its way within twenty seconds."""
+LEASE_BELIEVED_S = 2 * LEASE_S
+"""A lease that ends later was written by a clock that was wrong. It is more than ``LEASE_S`` because whoever took
+the lease may have read the clock a moment after the one who finds it taken."""
 OVERRIDE_LONGEST_S = 31 * 86_400.0
 
 SLOW, FLAPPING, REPUTATION = "slow", "flapping", "reputation"
@@ -111,7 +114,7 @@ def needs_probe(state: ProviderState) -> bool:
 
 
 def probe_under_way(state: ProviderState, now: datetime) -> bool:
-    return state.lease_until is not None and now < state.lease_until <= now + timedelta(seconds=LEASE_S)
+    return state.lease_until is not None and now < state.lease_until <= now + timedelta(seconds=LEASE_BELIEVED_S)
 
 
 def override_of(state: ProviderState, now: datetime) -> str:
