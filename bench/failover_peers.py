@@ -33,11 +33,11 @@ def with_fallback(guard: Guard, services: list[Service]) -> Serve:
     async def serve() -> str:
         try:
             return await guard(services[0].work)
-        except Exception:
+        except Exception:  # a breaker that is open raises its own error, each peer another
             for spare in services[1:-1]:
                 try:
                     return await spare.work()
-                except Exception:
+                except Exception:  # whatever the spare died of, the next is asked
                     continue
             return await services[-1].work()
 

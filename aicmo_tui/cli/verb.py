@@ -205,7 +205,7 @@ class _Root(click.Group):
             return 0  # whoever read our output has seen enough (`| head`)
         except (click.Abort, click.exceptions.Exit):
             raise
-        except Exception as error:
+        except Exception as error:  # the last net: a person gets a sentence, the log the traceback
             told = (
                 error if isinstance(error, AicmoError | click.ClickException) else unexpected(error, ctx.obj or Run())
             )

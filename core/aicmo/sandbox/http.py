@@ -136,7 +136,7 @@ class HttpServer(Server):
 
         try:
             await self._app({**scope, "state": state}, receive, send)
-        except Exception as error:
+        except Exception as error:  # a fault of the sandbox must not take its other servers down
             logging.getLogger(__name__).error("%s: a request failed", self.name, exc_info=error)
         return _Answer(status, headers, b"".join(parts), state.get("noted", {}))
 
