@@ -82,11 +82,18 @@ FROM contact
 """
 _ENDS = "SELECT (SELECT min(id) FROM contact), (SELECT max(id) FROM contact), (SELECT count(*) FROM contact)"
 """Asked apart, the first two are looked up; asked together, all three walk the whole table."""
+_NEXT_ID = (
+    "SELECT 1 + max(coalesce((SELECT max(id) FROM contact), 0), coalesce((SELECT max(contact_id) FROM change_row), 0))"
+)
+"""Above every contact there is, and every one who was deleted and may come back."""
 _INSERTED = (
     "id, address, email, first_name, last_name, company, title, phone, domain, stage, fields, "
     "import_id, created_at, updated_at"
 )
+COLUMNS = ("address", "email", "first_name", "last_name", "company", "title", "phone", "domain", "stage")
+"""A contact's own fields that can change; ``fields`` and tags come beside them."""
 _UPDATED = ("email", "first_name", "last_name", "company", "title", "phone", "stage", "fields", "updated_at")
+_REPLACED = (*COLUMNS, "fields", "updated_at")
 
 
 def _encode(fields: dict[str, str]) -> str:
@@ -193,6 +200,12 @@ def find(db: sqlite3.Connection, addresses: Iterable[str]) -> dict[str, tuple[in
     return found
 
 
+def by_id(db: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Entry]:
+    """Those of the ``ids`` that are there."""
+    rows = db.execute(f"{_CONTACT} WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(list(ids)),))
+    return {row["id"]: as_entry(_contact(row)) for row in rows}
+
+
 def as_entry(contact: Contact) -> Entry:
     return Entry(
         contact.address,
@@ -235,7 +248,7 @@ def insert(db: sqlite3.Connection, entries: Sequence[Entry], now: datetime, *, i
     """Add people who are not there yet, with their tags."""
     if not entries:
         return
-    first: int = db.execute("SELECT coalesce(max(id), 0) + 1 FROM contact").fetchone()[0]
+    first: int = db.execute(_NEXT_ID).fetchone()[0]
     at = rfc3339(now)
     rows = (
         (number, *entry[:8], entry.stage or "NEW", _encode(entry.fields), import_id, at, at)
@@ -257,6 +270,20 @@ def update(db: sqlite3.Connection, entries: Sequence[tuple[int, Entry]], now: da
         sql = f"{incoming} UPDATE contact SET {settings} FROM incoming WHERE contact.id = incoming.id"
         db.execute(sql, list(chain.from_iterable(part)))
     _link(db, ((number, entry.tags) for number, entry in entries))
+
+
+def replace(db: sqlite3.Connection, entries: Sequence[tuple[int, Entry]], now: datetime) -> None:
+    """Make the contacts with these ids say exactly what their entries say, address and tags included."""
+    at = rfc3339(now)
+    settings = ", ".join(f"{column} = ?" for column in _REPLACED)
+    db.executemany(
+        f"UPDATE contact SET {settings} WHERE id = ?",
+        ((*(getattr(entry, name) for name in COLUMNS), _encode(entry.fields), at, n) for n, entry in entries),
+    )
+    numbers = json.dumps([number for number, _ in entries])
+    db.execute("DELETE FROM contact_tag WHERE contact_id IN (SELECT value FROM json_each(?))", (numbers,))
+    _link(db, ((number, entry.tags) for number, entry in entries))
+    tag_store.delete_unused(db)
 
 
 def tag(db: sqlite3.Connection, selection: Selection, add: Iterable[str], remove: Iterable[str], now: datetime) -> int:

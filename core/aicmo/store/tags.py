@@ -62,4 +62,5 @@ def ensure(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
 
 
 def delete_unused(db: sqlite3.Connection) -> None:
-    db.execute("DELETE FROM tag WHERE id NOT IN (SELECT tag_id FROM contact_tag)")
+    """Forget the tags that nobody has."""
+    db.execute("DELETE FROM tag WHERE NOT EXISTS (SELECT 1 FROM contact_tag WHERE tag_id = tag.id)")

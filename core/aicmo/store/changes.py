@@ -1,0 +1,334 @@
+"""What was changed, so that it can be taken back: one step of undo each, whoever made it and however many it touched.
+
+A change holds, for every person it touched, what it found and what it left, as a flat ``State``. Undoing it puts back
+what it found, but only where what it left still stands: a value that somebody changed since is theirs, and is named
+instead of overwritten. Redoing is the same the other way round. A person who was created has nothing before, one who
+was deleted nothing after, and an image of all that belonged to them in its place.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from aicmo.clock import rfc3339
+from aicmo.errors import IllegalTransition, NotFound
+from aicmo.store import contacts, next_actions, people, stages
+from aicmo.store.contacts import Entry
+from aicmo.store.tags import tag_key
+
+State = Mapping[str, str]
+"""Some of what is known of a person: a contact's own field by name (``title``), a custom one (``field.city``), a tag
+(``tag.vip``: its spelling), the next action (``next.due``, ``next.text``). Empty: there is none."""
+
+KEPT_STEPS = 200
+"""How many changes can be taken back; older ones are forgotten when a new one begins, except imports."""
+_PEOPLE_AT_ONCE = 500
+
+
+class ChangedPerson(NamedTuple):
+    contact_id: int
+    before: State | None
+    """``None``: created by this change."""
+    after: State | None
+    """``None``: deleted by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    id: int
+    kind: str
+    summary: str
+    """One phrase: ``Tagged 12 people vip``."""
+    actor: str
+    by_person: bool
+    at: str
+    undone_at: str | None
+
+
+class Kept(NamedTuple):
+    """A value that was left alone, because it is not what the change had made it."""
+
+    contact_id: int
+    email: str
+    """Empty when the person is gone."""
+    field: str
+    now: str
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reverted:
+    """What came of an undo or a redo."""
+
+    change: Change
+    people: int
+    """Whom it changed."""
+    kept: tuple[Kept, ...]
+
+
+# --- recording --------------------------------------------------------------------------------------------------------
+
+
+def begin(db: sqlite3.Connection, kind: str, summary: str, actor: str, now: datetime, *, by_person: bool = True) -> int:
+    """Begin a change; its id. Belongs into the transaction that makes it."""
+    _prune(db)
+    cursor = db.execute(
+        "INSERT INTO change (kind, summary, actor, by_person, at) VALUES (?, ?, ?, ?, ?)",
+        (kind, summary, actor, by_person, rfc3339(now)),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def record(db: sqlite3.Connection, change_id: int, changed: Iterable[ChangedPerson]) -> None:
+    """Keep what a change did to people. Of one whom it touched twice, the first before and the last after count."""
+    db.executemany(
+        """INSERT INTO change_row VALUES (?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET before = iif(before IS NULL, NULL, json_patch(excluded.before, before)),
+                                     after = json_patch(coalesce(after, '{}'), excluded.after)""",
+        ((change_id, each.contact_id, _encoded(each.before), _encoded(each.after)) for each in changed),
+    )
+
+
+def record_deleted(db: sqlite3.Connection, change_id: int, contact_ids: Iterable[int]) -> None:
+    """Keep what belonged to those who are about to be deleted, all of it."""
+    rows = ((change_id, each, _encoded({"": people.image(db, each)}), None) for each in contact_ids)
+    db.executemany("INSERT INTO change_row VALUES (?, ?, ?, ?)", rows)
+
+
+def difference(old: Entry, new: Entry) -> tuple[State, State]:
+    """What differs between two entries of one person, before and after."""
+    before, after = state_of(old), state_of(new)
+    keys = [key for key in {**before, **after} if before.get(key, "") != after.get(key, "")]
+    return {key: before.get(key, "") for key in keys}, {key: after.get(key, "") for key in keys}
+
+
+def state_of(entry: Entry) -> dict[str, str]:
+    """Everything that ``entry`` says, flat."""
+    state = {name: getattr(entry, name) for name in contacts.COLUMNS}
+    state.update((f"field.{key}", value) for key, value in entry.fields.items())
+    state.update((f"tag.{tag_key(name)}", name) for name in entry.tags)
+    return state
+
+
+def with_state(entry: Entry, state: State) -> Entry:
+    """``entry`` with what ``state`` says in place of its own. Keys of the next action are not an entry's."""
+    fields = dict(entry.fields)
+    tags = {tag_key(name): name for name in entry.tags}
+    own: dict[str, str] = {}
+    for key, value in state.items():
+        family, dot, name = key.partition(".")
+        if not dot:
+            own[key] = value
+        elif family != "next":
+            group = fields if family == "field" else tags
+            group.pop(name, None)
+            if value:
+                group[name] = value
+    return entry._replace(**own, fields=fields, tags=frozenset(tags.values()))
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+
+_CHANGE = "SELECT id, kind, summary, actor, by_person, at, undone_at FROM change"
+
+
+def get(db: sqlite3.Connection, change_id: int) -> Change:
+    """Raises ``NotFound``."""
+    row = db.execute(f"{_CHANGE} WHERE id = ?", (change_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no change {change_id}.", hint="See them with: aicmo change list")
+    return _change(row)
+
+
+def listed(db: sqlite3.Connection, *, limit: int = -1) -> list[Change]:
+    """The newest first."""
+    return [_change(row) for row in db.execute(f"{_CHANGE} ORDER BY id DESC LIMIT ?", (limit,))]
+
+
+def next_to_undo(db: sqlite3.Connection) -> Change | None:
+    """The last thing a person did that stands."""
+    row = db.execute(f"{_CHANGE} WHERE by_person AND undone_at IS NULL ORDER BY id DESC LIMIT 1").fetchone()
+    return _change(row) if row else None
+
+
+def next_to_redo(db: sqlite3.Connection) -> Change | None:
+    """What was undone last, unless a person did something else since."""
+    row = db.execute(
+        f"""{_CHANGE} WHERE by_person AND undone_at IS NOT NULL
+            AND id > (SELECT coalesce(max(id), 0) FROM change WHERE by_person AND undone_at IS NULL)
+            ORDER BY id LIMIT 1"""
+    ).fetchone()
+    return _change(row) if row else None
+
+
+def people_changed(db: sqlite3.Connection, change_id: int) -> int:
+    number: int = db.execute("SELECT count(*) FROM change_row WHERE change_id = ?", (change_id,)).fetchone()[0]
+    return number
+
+
+def touched_since(db: sqlite3.Connection, change_id: int, contact_id: int) -> list[str]:
+    """The keys of a person's state that later changes, which still stand, left different."""
+    rows = db.execute(
+        """SELECT DISTINCT key FROM change_row JOIN change ON change.id = change_id, json_each(coalesce(after, '{}'))
+           WHERE contact_id = ? AND change_id > ? AND undone_at IS NULL ORDER BY key""",
+        (contact_id, change_id),
+    )
+    return [row[0] for row in rows]
+
+
+# --- taking back ------------------------------------------------------------------------------------------------------
+
+
+def undo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> Reverted:
+    """Take a change back. Raises ``NotFound``, or ``IllegalTransition`` when it is undone already."""
+    change = get(db, change_id)
+    if change.undone_at:
+        raise IllegalTransition(f"Change {change_id} is undone already.", hint=f"Redo it: aicmo redo {change_id}")
+    done = _turn(db, change, f"undone: {change.summary}", actor, now, forwards=False)
+    db.execute("UPDATE change SET undone_at = ? WHERE id = ?", (rfc3339(now), change_id))
+    return done
+
+
+def redo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> Reverted:
+    """Do an undone change again. Raises ``NotFound``, or ``IllegalTransition`` when it stands."""
+    change = get(db, change_id)
+    if not change.undone_at:
+        raise IllegalTransition(f"Change {change_id} stands.", hint=f"Undo it: aicmo undo {change_id}")
+    done = _turn(db, change, f"done again: {change.summary}", actor, now, forwards=True)
+    db.execute("UPDATE change SET undone_at = NULL WHERE id = ?", (change_id,))
+    return done
+
+
+def _turn(db: sqlite3.Connection, change: Change, cause: str, actor: str, now: datetime, *, forwards: bool) -> Reverted:
+    """Go from what one side of every row says to what the other does."""
+    kept: list[Kept] = []
+    turned = 0
+    for rows in _chunks(_rows(db, change.id), _PEOPLE_AT_ONCE):
+        moves = [(n, before, after) if forwards else (n, after, before) for n, before, after in rows]
+        turned += _edit(db, change, [(n, f, t) for n, f, t in moves if f is not None and t is not None], cause, actor,
+                        now, kept)  # fmt: skip
+        for contact_id, _, target in moves:
+            if target is None:
+                turned += _take_away(db, change, contact_id, kept, forwards=forwards)
+        for contact_id, source, target in moves:
+            if source is None and target is not None:
+                turned += _bring_back(db, contact_id, target, kept)
+    return Reverted(change, turned, tuple(kept))
+
+
+def _edit(
+    db: sqlite3.Connection,
+    change: Change,
+    moves: list[tuple[int, dict[str, Any], dict[str, Any]]],
+    cause: str,
+    actor: str,
+    now: datetime,
+    kept: list[Kept],
+) -> int:
+    entries = contacts.by_id(db, [contact_id for contact_id, _, _ in moves])
+    planned = next_actions.by_contact(db, entries)
+    replaced: list[tuple[int, Entry]] = []
+    turned = 0
+    for contact_id, source, target in moves:
+        entry = entries.get(contact_id)
+        if entry is None:
+            kept += [Kept(contact_id, "", key, "", value) for key, value in target.items()]
+            continue
+        current = {**state_of(entry), **planned.get(contact_id, {})}
+        wanted: dict[str, str] = {}
+        for key, value in target.items():
+            now_there = current.get(key, "")
+            if now_there == source.get(key, ""):
+                wanted[key] = value
+            elif now_there != value:
+                kept.append(Kept(contact_id, entry.email, key, now_there, value))
+        if not wanted:
+            continue
+        new = with_state(entry, wanted)
+        if new.address != entry.address and contacts.get(db, new.address) is not None:
+            kept.append(Kept(contact_id, entry.email, "address", entry.address, new.address))
+            continue
+        turned += 1
+        if new != entry:
+            replaced.append((contact_id, new))
+        if any(key.startswith("next.") for key in wanted):
+            next_actions.set_state(db, contact_id, {**planned.get(contact_id, {}), **wanted}, now)
+        if new.stage != entry.stage:
+            stages.note(db, contact_id, entry.stage, new.stage, cause, actor, now, change_id=change.id)
+    contacts.replace(db, replaced, now)
+    return turned
+
+
+def _take_away(db: sqlite3.Connection, change: Change, contact_id: int, kept: list[Kept], *, forwards: bool) -> int:
+    """Delete somebody, unless they have been changed since they came: then they stay."""
+    entry = contacts.by_id(db, [contact_id]).get(contact_id)
+    if entry is None:
+        return 0
+    since = [] if forwards else touched_since(db, change.id, contact_id)
+    if since:
+        kept += [Kept(contact_id, entry.email, key, state_of(entry).get(key, ""), "") for key in since]
+        return 0
+    side = "before" if forwards else "after"
+    image = _encoded({"": people.image(db, contact_id)})
+    db.execute(
+        f"UPDATE change_row SET {side} = ? WHERE change_id = ? AND contact_id = ?", (image, change.id, contact_id)
+    )
+    people.delete(db, [contact_id])
+    return 1
+
+
+def _bring_back(db: sqlite3.Connection, contact_id: int, target: dict[str, Any], kept: list[Kept]) -> int:
+    image = target.get("")
+    if image is None or contacts.by_id(db, [contact_id]):
+        return 0
+    person = image["contact"][0]
+    if contacts.get(db, person["address"]) is not None:
+        kept.append(Kept(contact_id, person["email"], "address", "somebody else's", person["address"]))
+        return 0
+    people.restore(db, image)
+    return 1
+
+
+def _rows(db: sqlite3.Connection, change_id: int) -> Iterator[tuple[int, dict[str, Any] | None, dict[str, Any] | None]]:
+    last = -1
+    while rows := db.execute(
+        "SELECT contact_id, before, after FROM change_row WHERE change_id = ? AND contact_id > ? LIMIT ?",
+        (change_id, last, _PEOPLE_AT_ONCE),
+    ).fetchall():
+        last = rows[-1][0]
+        for contact_id, before, after in rows:
+            yield contact_id, _decoded(before), _decoded(after)
+
+
+def _prune(db: sqlite3.Connection) -> None:
+    """Make room for one more step. An import can be undone however long ago it was."""
+    db.execute(
+        """DELETE FROM change
+           WHERE kind <> 'import' AND id < (SELECT id FROM change ORDER BY id DESC LIMIT 1 OFFSET ?)""",
+        (KEPT_STEPS - 2,),
+    )
+
+
+def _encoded(state: Mapping[str, Any] | None) -> str | None:
+    return None if state is None else json.dumps(state, ensure_ascii=False, separators=(",", ":"))
+
+
+def _decoded(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else dict(json.loads(text))
+
+
+def _change(row: sqlite3.Row) -> Change:
+    return Change(**{**dict(row), "by_person": bool(row["by_person"])})
+
+
+def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(rows)
+    while part := list(islice(iterator, size)):
+        yield part

@@ -1,0 +1,71 @@
+"""Where somebody stands in the lifecycle, and the receipt for every step that brought them there.
+
+Whether a step is allowed is decided in ``crm.lifecycle``; here it is written down, never without its cause.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from aicmo.clock import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    from_stage: str
+    to_stage: str
+    cause: str
+    """One phrase: ``replied to Autumn news``."""
+    actor: str
+    event_id: int | None
+    change_id: int | None
+    at: str
+
+
+def move(
+    db: sqlite3.Connection,
+    contact_id: int,
+    to_stage: str,
+    cause: str,
+    actor: str,
+    now: datetime,
+    *,
+    event_id: int | None = None,
+    change_id: int | None = None,
+) -> None:
+    """Put somebody into a stage, with the receipt."""
+    from_stage = db.execute("SELECT stage FROM contact WHERE id = ?", (contact_id,)).fetchone()[0]
+    db.execute("UPDATE contact SET stage = ?, updated_at = ? WHERE id = ?", (to_stage, rfc3339(now), contact_id))
+    note(db, contact_id, from_stage, to_stage, cause, actor, now, event_id=event_id, change_id=change_id)
+
+
+def note(
+    db: sqlite3.Connection,
+    contact_id: int,
+    from_stage: str,
+    to_stage: str,
+    cause: str,
+    actor: str,
+    now: datetime,
+    *,
+    event_id: int | None = None,
+    change_id: int | None = None,
+) -> None:
+    """Write the receipt of a step that was, or is about to be, taken with other changes."""
+    db.execute(
+        """INSERT INTO stage_change (contact_id, from_stage, to_stage, cause, actor, event_id, change_id, at)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?)""",
+        (contact_id, from_stage, to_stage, cause, actor, event_id, change_id, rfc3339(now)),
+    )
+
+
+def history(db: sqlite3.Connection, contact_id: int) -> list[StageChange]:
+    """Every step, the oldest first."""
+    rows = db.execute(
+        """SELECT from_stage, to_stage, cause, actor, event_id, change_id, at FROM stage_change
+           WHERE contact_id = ? ORDER BY id""",
+        (contact_id,),
+    )
+    return [StageChange(**dict(row)) for row in rows]
