@@ -34,6 +34,11 @@ class Paths:
         return self.data_dir / "sender.lock"
 
     @property
+    def tokens_dir(self) -> Path:
+        """What OAuth servers gave, a file for each provider."""
+        return self.data_dir / "tokens"
+
+    @property
     def log_file(self) -> Path:
         return self.data_dir / "aicmo.log"
 

@@ -28,6 +28,10 @@ class SecretSource:
     command: Sequence[str] | None = None
     literal: str | None = field(default=None, repr=False)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    what: str = "password"
+    """What it is, for a person."""
+    key: str = "password"
+    """What the keys that name its place begin with: ``password_env``, ``password_cmd``."""
 
     @property
     def described(self) -> str:
@@ -52,8 +56,9 @@ class SecretSource:
             found = self._ask_keyring()
         if not found:
             raise AuthNeeded(
-                f"No password for {self.provider}: {self.described} has none.",
-                hint=f"Set it, or name another place with password_env or password_cmd in [providers.{self.provider}].",
+                f"No {self.what} for {self.provider}: {self.described} has none.",
+                hint=f"Set it, or name another place with {self.key}_env or {self.key}_cmd in "
+                f"[providers.{self.provider}].",
             )
         return found
 
@@ -65,8 +70,8 @@ class SecretSource:
         except (OSError, UnicodeDecodeError, subprocess.SubprocessError) as error:
             # The command's output may hold the secret, so neither it nor the chained error is shown.
             raise AuthNeeded(
-                f"The password command of {self.provider} ({command[0]}) failed: {type(error).__name__}.",
-                hint="Run it by hand; it must print the password on its first line and exit 0.",
+                f"The {self.what} command of {self.provider} ({command[0]}) failed: {type(error).__name__}.",
+                hint=f"Run it by hand; it must print the {self.what} on its first line and exit 0.",
             ) from None
         return done.stdout.split("\n", 1)[0].removesuffix("\r")
 

@@ -6,7 +6,7 @@ import pytest
 from hand_clock import HandClock
 
 from aicmo.errors import InvalidInput
-from aicmo.sandbox.faults import SERVERS, Fault, FaultScript, parse_faults
+from aicmo.sandbox.faults import HTTP_SERVERS, SERVERS, Fault, FaultScript, parse_faults
 
 
 def test_the_first_rule_that_fits_happens_and_is_used_up() -> None:
@@ -69,7 +69,7 @@ def test_a_rule_for_all_is_for_those_that_know_its_phase_and_action() -> None:
 
     assert suffers("connect") == ["smtp-a", "smtp-b"]
     assert suffers("auth") == ["smtp-a", "smtp-b", "imap"]
-    assert suffers("request") == ["apollo", "dropcontact", "airtable", "webhook"]
+    assert suffers("request") == [*HTTP_SERVERS]
 
 
 def test_a_rule_may_be_for_some_paths_only() -> None:

@@ -26,7 +26,7 @@ dot        reply         4xx and 5xx: not recorded; 2xx: recorded
 
 A reply that begins with 421 closes the connection in every phase, and so does any reply in the midst of a body.
 
-HTTP (``apollo``, ``dropcontact``, ``airtable``, ``webhook``) and IMAP:
+HTTP (``apollo``, ``dropcontact``, ``airtable``, ``webhook``, ``site``, ``oauth``) and IMAP:
 
 =========  ============  ===================================================================================
 request    any           the request was read to its end and nothing was done: no effect (after ``slow`` it goes on)
@@ -52,7 +52,7 @@ from aicmo.errors import InvalidInput
 from aicmo.text import shown
 
 SMTP_SERVERS = ("smtp-a", "smtp-b")
-HTTP_SERVERS = ("apollo", "dropcontact", "airtable", "webhook")
+HTTP_SERVERS = ("apollo", "dropcontact", "airtable", "webhook", "site", "oauth")
 SERVERS = (*SMTP_SERVERS, *HTTP_SERVERS, "imap")
 _FAMILY = {**dict.fromkeys(SMTP_SERVERS, "smtp"), **dict.fromkeys(HTTP_SERVERS, "http"), "imap": "imap"}
 

@@ -27,7 +27,9 @@ from aicmo.sandbox.dropcontact import Dropcontact
 from aicmo.sandbox.faults import Fault
 from aicmo.sandbox.http_log import Handled, HttpLog
 from aicmo.sandbox.listening import Server, reset_connection
+from aicmo.sandbox.oauth import OAuth
 from aicmo.sandbox.providers import Provider, adjusted
+from aicmo.sandbox.site import Site
 from aicmo.sandbox.webhook import Webhook
 
 _PROVIDERS: Mapping[str, Callable[[int, Clock], Provider]] = {
@@ -35,7 +37,10 @@ _PROVIDERS: Mapping[str, Callable[[int, Clock], Provider]] = {
     "dropcontact": Dropcontact,
     "airtable": Airtable,
     "webhook": Webhook,
+    "oauth": OAuth,
+    "site": Site,
 }
+_OPEN_TO_ANYBODY = ("webhook", "site")
 _MEGABYTE = 1024 * 1024
 _HTML = b"<!DOCTYPE html><html><head><title>Just a moment</title></head><body><h1>Back soon!</h1></body></html>"
 _KEEP_ALIVE_S = 24 * 3600  # A server of the sandbox never gives up first.
@@ -87,6 +92,10 @@ class HttpServer(Server):
     def path(self) -> str:
         """What the provider's base address ends in."""
         return self._provider.path
+
+    def takes_token(self, user: str, token: str) -> bool:
+        """Whether it gave ``token``, and ``user`` may still show it to the mail servers. Only the token server does."""
+        return isinstance(self._provider, OAuth) and self._provider.takes(user, token)
 
     def set_account(self, settings: Mapping[str, object]) -> None:
         """Change some of what the user has there. Raises ``InvalidInput``."""
@@ -142,7 +151,7 @@ class HttpServer(Server):
 
     def _record(self, scope: Any, body: bytes, answer: _Answer | None, faults: list[str]) -> None:
         posted: dict[str, Any] = {}
-        if self.name == "webhook":
+        if self.name in _OPEN_TO_ANYBODY:
             sent = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
             kept = {name: value for name, value in sent if name not in _SECRET_HEADERS}
             posted = {"body": body.decode("utf-8", "replace"), "headers": kept}

@@ -9,12 +9,14 @@ This module imports aiosmtpd (extra ``demo``): only the sandbox's own process im
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import re
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope
 
 from aicmo.clock import Clock
 from aicmo.sandbox import PASSWORD, USER
@@ -31,12 +33,23 @@ _PLAIN_ADDRESS = re.compile(r"<([A-Za-z0-9_.+=/-]+@[A-Za-z0-9.-]+)>")
 
 
 class SmtpServer(Server):
-    """A mail server that records what it accepts in ``mail``."""
+    """A mail server that records what it accepts in ``mail``, and gives it to ``file_copy`` before it says so."""
 
-    def __init__(self, name: str, mail: MailLog, tls: ssl.SSLContext | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        name: str,
+        mail: MailLog,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        *,
+        file_copy: Callable[[bytes], Awaitable[None]],
+    ) -> None:
         super().__init__(name, clock)
         self.mail = mail
+        self.file_copy = file_copy
         self.tls = tls
+        self.takes_token: Callable[[str, str], bool] = lambda _user, _token: False
+        """Whether a user gets in with an access token."""
 
     def protocol(self) -> asyncio.BaseProtocol:
         return _Connection(self)
@@ -90,6 +103,15 @@ class _Connection(SMTP):
 
     async def smtp_AUTH(self, arg: str) -> None:
         await self._unless_faulty("auth", super().smtp_AUTH, arg)
+
+    async def auth_XOAUTH2(self, _server: Any, args: list[str]) -> AuthResult:
+        """As Google does it: what is wrong is told as a challenge, and the refusal follows on an empty line."""
+        shown = re.fullmatch(r"user=(.*)\x01auth=Bearer (.*)\x01\x01", base64.b64decode(args[-1]).decode())
+        if shown and self._server.takes_token(shown[1], shown[2]):
+            return AuthResult(success=True, auth_data=shown[1])
+        await self.challenge_auth('{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}')
+        await self.push("535 5.7.8 Username and Password not accepted")
+        return AuthResult(success=False, handled=True)
 
     async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, options: list[str]) -> Any:
         if reply := await self._suffer("mail"):
@@ -154,6 +176,7 @@ class _Connection(SMTP):
             return fault.reply
         sender = self.envelope.mail_from.strip("<>")
         queue_id = self._server.mail.add(self._server.name, sender, self.envelope.rcpt_tos, self._peer_port, body)
+        await self._server.file_copy(body)
         reply = await self._happen(fault) if fault else ""
         return reply or f"250 2.0.0 queued as {queue_id}"
 

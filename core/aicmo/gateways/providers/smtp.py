@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import aiosmtplib
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, AuthNeeded
 from aicmo.gateways.attempt import Applied, Attempt, Outcome
 from aicmo.gateways.local_fault import is_here
 from aicmo.gateways.mail import BeforeBody, OutgoingMail
+from aicmo.gateways.oauth import OAuthSettings, TokenKeeper, goes_with_xoauth2
 from aicmo.gateways.pool import Pool
 from aicmo.gateways.sasl import as_echoed
 from aicmo.gateways.settings import Limits
@@ -39,6 +40,8 @@ DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 QUIT_PATIENCE_S = 2.0
 TOKEN_FRESH_S = 60.0
 """Connections that open within so long share an access token; later ones ask for one that has not run out."""
+SECRETS_MASKED = 4
+"""So many of the last ones: a server repeats what it was just shown, and a whole day's tokens take long to look for."""
 _PORTS = "Port 587 takes security starttls, port 465 takes tls."
 _PATH_LIMIT = 254  # RFC 5321 4.5.3.1.3: 256 octets with the angle brackets
 _FORBIDDEN_IN_PATH = re.compile("[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
@@ -56,7 +59,9 @@ class SmtpSettings(BaseModel):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     auth: Literal["password", "xoauth2"] = "password"
-    """With ``xoauth2`` the secret is an access token, best from ``password_cmd``: tokens live for an hour."""
+    """With ``xoauth2`` an access token is shown: from ``oauth``, else the secret is one, best from ``password_cmd``."""
+    oauth: OAuthSettings | None = None
+    """How access tokens are got; with it no password is asked for."""
     password_env: str | None = None
     password_cmd: list[str] | None = Field(default=None, min_length=1)
     password: SecretStr | None = None
@@ -73,6 +78,8 @@ class SmtpSettings(BaseModel):
     hostname: str = Field(default="[127.0.0.1]", pattern=r"^[\x21-\x7e]+$")
     """Our name in EHLO. The default, an address literal, needs no name lookup and tells nothing of this machine."""
 
+    _oauth_is_shown = field_validator("oauth")(goes_with_xoauth2)
+
 
 class SmtpProvider:
     """One configured server. ``close`` it once."""
@@ -88,16 +95,19 @@ class SmtpProvider:
         settings: SmtpSettings,
         *,
         secret: Callable[[], str] | None = None,
+        tokens: TokenKeeper | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """``secret`` fetches the password; it may block and raise ``AuthNeeded``. Only asked with a ``username``."""
+        """``secret`` fetches the password; it may block and raise ``AuthNeeded``. Only asked with a ``username``, and
+        without ``tokens``, which has access tokens in its place."""
         self.name = name
         self.settings = settings
         self._fetch_secret = secret
+        self._tokens = tokens
         self._password: str | None = None
         self._password_good_until = float("-inf")
         self._secrets: list[str] = []
-        """Every password that was ever used here: each is masked in whatever a server says."""
+        """The last passwords or tokens used here: each is masked in whatever a server says."""
         self._asking = asyncio.Lock()
         self._clock = clock
         self._limits = settings.limits.model_dump(exclude_none=True)
@@ -122,8 +132,11 @@ class SmtpProvider:
     def fingerprint(self) -> str:
         """See ``Provider``. Of the password only 16 bits go in: enough to see it change, too few to guess it from."""
         where = self.settings.model_dump_json(include={"host", "port", "security", "username", "auth", "ca_file"})
-        secret = self._fetch_secret() if self._fetch_secret and self.settings.username else ""
-        password = hashlib.blake2b(secret.encode(), digest_size=2).hexdigest()
+        if self._tokens is not None:
+            password = self._tokens.fingerprint()
+        else:
+            secret = self._fetch_secret() if self._fetch_secret and self.settings.username else ""
+            password = hashlib.blake2b(secret.encode(), digest_size=2).hexdigest()
         return f"{hashlib.blake2b(where.encode(), digest_size=8).hexdigest()}-{password}"
 
     async def send(self, mail: OutgoingMail, *, before_body: BeforeBody) -> Attempt:
@@ -238,7 +251,16 @@ class SmtpProvider:
     # --- opening ------------------------------------------------------------------------------------------------------
 
     async def _open(self, way: _Way) -> _Connection:
-        """A connection that is encrypted and authenticated as configured."""
+        """A connection that is encrypted and authenticated as configured.
+
+        An access token can be withdrawn before its time, so one that is refused is renewed and shown anew, once.
+        """
+        try:
+            return await self._opened(way)
+        except _TokenRefused:
+            return await self._opened(way)
+
+    async def _opened(self, way: _Way) -> _Connection:
         settings = self.settings
         way.phase = "connect"
         if settings.username and settings.security == "none" and not is_here(settings.host):
@@ -310,11 +332,17 @@ class SmtpProvider:
             # One method, one try: further tries with the same password only bring the account nearer to being locked.
             await ways[offered[0]](username, password)
         except aiosmtplib.SMTPAuthenticationError as error:
+            reply = self._read(error.code, error.message)
+            if self._tokens is not None and judge("auth", reply).outcome is Outcome.AUTH:
+                self._tokens.refused(password)
+                raise _TokenRefused(reply) from None
             if self._password == password:
                 self._password = None  # it may have been changed: it is fetched anew next time
-            raise _Refused(self._read(error.code, error.message)) from None
+            raise _Refused(reply) from None
 
     async def _current_password(self) -> str:
+        if self._tokens is not None:
+            return self._kept_secret(await self._tokens.access_token())
         async with self._asking:  # connections that open together ask the person's password manager once
             if self._password is None or self._clock.monotonic() >= self._password_good_until:
                 if self._fetch_secret is None:
@@ -322,9 +350,14 @@ class SmtpProvider:
                 self._password = await asyncio.to_thread(self._fetch_secret)
                 lasts_s = TOKEN_FRESH_S if self.settings.auth == "xoauth2" else float("inf")
                 self._password_good_until = self._clock.monotonic() + lasts_s
-                if self._password not in self._secrets:
-                    self._secrets.append(self._password)
+                self._kept_secret(self._password)
             return self._password
+
+    def _kept_secret(self, secret: str) -> str:
+        """``secret``, which is from now on masked in whatever the server says."""
+        if secret not in self._secrets:
+            self._secrets = [*self._secrets, secret][-SECRETS_MASKED:]
+        return secret
 
     # --- what came of it ----------------------------------------------------------------------------------------------
 
@@ -341,7 +374,7 @@ class SmtpProvider:
         elif isinstance(error, _Unsendable):
             outcome, permanent, detail = error.outcome, error.permanent, error.detail
         elif isinstance(error, AicmoError):
-            outcome, detail = Outcome.AUTH, error.message
+            outcome, detail = (Outcome.TRANSIENT if error.retryable else Outcome.AUTH), error.message
         elif certificate := tls_problem(error, ports=_PORTS):
             outcome, detail = Outcome.AUTH, f"{self.settings.host}: {certificate}"
         detail = detail or (reply.text if reply else str(error) or "The server did not answer in time.")
@@ -443,6 +476,10 @@ class _Refused(Exception):
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.codes)
         self.reply = reply
+
+
+class _TokenRefused(_Refused):
+    """An access token of ours, for good; another one may be had."""
 
 
 class _Unsendable(Exception):
