@@ -1,4 +1,4 @@
-"""A workspace on the sandbox: sample people, a campaign under way, and a mail server that fails for a while.
+"""A workspace on the sandbox: sample people who answer, a campaign under way, a mail server that fails for a while.
 
 Nothing is pretended: the real adapters speak to real sockets, the ledger is a real database, and what the sandbox
 received can be compared with it afterwards.
@@ -18,7 +18,7 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.config import Config
 from aicmo.paths import Paths, make_private_dir
 from aicmo.publishing import Draft, PublishingCampaign
-from aicmo.sandbox import PASSWORD, USER, Fault, RunningSandbox, start_sandbox
+from aicmo.sandbox import PASSWORD, USER, AudienceRates, Fault, RunningSandbox, start_sandbox
 from aicmo.sandbox.people import write_csv
 from aicmo.workspace import Workspace, open_workspace
 
@@ -26,11 +26,26 @@ PER_SECOND = 10
 """How many messages leave in a second at speed 1: slow enough to watch."""
 OUTAGE_S = (2.0, 8.0)
 """From when to when smtp-a fails, in seconds at speed 1."""
+HOUR_S = 1.0
+"""What an hour of the audience's life takes at speed 1: the first answers come while the campaign goes out."""
+AUDIENCE = AudienceRates(
+    hard_bounce=0.01,
+    soft_bounce=0.01,
+    open=0.35,
+    click=0.06,
+    reply=0.06,
+    auto_reply=0.04,
+    complaint=0.005,
+    unsubscribe=0.01,
+    unsubscribe_in_words=0.007,
+)
+"""People who talk more than most, so that 300 of them fill an inbox."""
 AIRTABLE_BASE = "appSandboxAAAAAAA"
 """The one base that the sandbox's Airtable has."""
 
 SUBJECT = "What changed this autumn, {{ first_name | default('dear reader') }}"
 PREHEADER = "Three things, two minutes"
+# SITE stands for the address of the sandbox's web site, where the audience can go without leaving the machine.
 BODY = """\
 Hello {{ first_name | default('there') }},
 
@@ -38,7 +53,7 @@ this autumn three things changed{% if company %} that people at **{{ company }}*
 
 1. Answers come within the hour, weekends included.
 2. The price stays; the trial is now thirty days.
-3. There is a [tour of two minutes](https://news.example/tour).
+3. There is a [tour of two minutes](SITE/tour).
 
 Reply to this mail and a person reads it.
 
@@ -64,6 +79,7 @@ class Demo:
             "received": len(received),
             "received_by": dict(sorted(Counter(mail.server for mail in received).items())),
             "sent_by": dict(sorted(Counter(each.provider for each in ledger if each.state == "sent").items())),
+            "audience": dict(sorted(Counter(act.kind for act in self.sandbox.acts()).items())),
             "received_twice": sum(1 for count in copies.values() if count > 1),
             "sent_but_not_received": sum(
                 1 for each in ledger if each.state == "sent" and each.message_id not in copies
@@ -89,11 +105,12 @@ def open_demo(
     with tempfile.TemporaryDirectory(prefix="aicmo-demo-") as temporary:
         home = folder or Path(temporary)
         make_private_dir(home)
-        with start_sandbox(home / "sandbox", seed=seed) as sandbox:
+        scale = HOUR_S / 3600 / speed
+        with start_sandbox(home / "sandbox", seed=seed, audience=AUDIENCE, audience_scale=scale) as sandbox:
             paths = Paths(config_file=home / "config.toml", data_dir=home / "data")
             _forget(paths)
             with open_workspace(paths, _config(sandbox, speed), clock=clock) as workspace:
-                campaign = _fill(workspace, home / "people.csv", seed)
+                campaign = _fill(workspace, home / "people.csv", seed, site=sandbox.http["site"].base_url)
                 sandbox.set_faults(_faults(speed))
                 yield Demo(workspace, sandbox, campaign)
 
@@ -172,9 +189,10 @@ def _faults(speed: float) -> list[Fault]:
     ]
 
 
-def _fill(workspace: Workspace, people: Path, seed: int) -> PublishingCampaign:
+def _fill(workspace: Workspace, people: Path, seed: int, *, site: str) -> PublishingCampaign:
     write_csv(people, seed=seed)
     workspace.crm.import_file(people)
-    content = workspace.publishing.create_content("email", "Autumn news", Draft(SUBJECT, BODY, PREHEADER))
+    draft = Draft(SUBJECT, BODY.replace("SITE", site), PREHEADER)
+    content = workspace.publishing.create_content("email", "Autumn news", draft)
     campaign = workspace.publishing.create_campaign("Autumn news", content.id, "")
     return workspace.publishing.start(campaign.id, approve=True)

@@ -31,7 +31,10 @@ def post(sandbox: RunningSandbox) -> Iterator[Callable[..., httpx.Response]]:
 def test_base_addresses_end_as_the_real_ones_do(sandbox: RunningSandbox) -> None:
     ends = {name: where.base_url.removeprefix(f"http://127.0.0.1:{where.port}") for name, where in sandbox.http.items()}
 
-    assert ends == {"apollo": "/api/v1", "dropcontact": "/v1", "airtable": "/v0", "webhook": "/hook"}
+    assert ends == {
+        **{"apollo": "/api/v1", "dropcontact": "/v1", "airtable": "/v0"},
+        **{"webhook": "/hook", "site": "", "oauth": "/token"},
+    }
     assert sandbox.keys == KEYS
 
 

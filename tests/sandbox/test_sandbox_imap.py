@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import imaplib
+import smtplib
 import socket
 import time
 
@@ -90,3 +91,32 @@ def test_a_connection_that_hung_is_gone_with_its_client(sandbox: RunningSandbox)
     client.close()
     while sandbox.status().imap.open:
         assert time.monotonic() < deadline
+
+
+def copies_of(sandbox: RunningSandbox, message_id: str) -> int:
+    with connect(sandbox) as mailbox:
+        mailbox.login(USER, PASSWORD)
+        mailbox.select("Sent", readonly=True)
+        return len(mailbox.search(None, "HEADER", "Message-ID", message_id)[1][0].split())
+
+
+def test_the_mail_servers_keep_a_copy_in_sent_of_what_they_accept_and_only_when_told(sandbox: RunningSandbox) -> None:
+    def send(message_id: str, server: str = "smtp-a") -> None:
+        with smtplib.SMTP(sandbox.smtp[server].host, sandbox.smtp[server].port, timeout=PATIENCE_S) as client:
+            client.sendmail(USER, "zoe@atelier.example", f"Message-ID: <{message_id}>\r\n\r\nhello\r\n")
+
+    send("before@example.com")
+    sandbox.keep_copies()
+    send("kept@example.com")
+    send("too@example.com", "smtp-b")
+    sandbox.set_faults([Fault("dot", "drop", times=1)])
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        send("lost@example.com")
+    sandbox.set_faults([Fault("dot", "reply", reply="451 4.3.0 later")])
+    with pytest.raises(smtplib.SMTPDataError):
+        send("refused@example.com")
+    sandbox.reset()
+    send("after@example.com")
+
+    kept = {name: copies_of(sandbox, f"{name}@") for name in ("before", "kept", "too", "lost", "refused", "after")}
+    assert kept == {"before": 0, "kept": 1, "too": 1, "lost": 1, "refused": 0, "after": 0}

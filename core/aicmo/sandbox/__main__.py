@@ -17,13 +17,30 @@ def main() -> int:
     parser.add_argument("--faults", type=Path, help="a fault script: a JSON list of rules")
     parser.add_argument("--seed", type=int, default=1, help="chooses the sample people")
     parser.add_argument("--starttls", action="store_true", help="offer STARTTLS with a self-signed certificate")
+    parser.add_argument(
+        "--audience",
+        metavar="RATES",
+        help='let people read the mail, by a JSON object of true rates such as {"reply": 0.1}',
+    )
+    parser.add_argument(
+        "--audience-scale", type=float, default=0.0, metavar="S", help="seconds that one of the audience's takes here"
+    )
     arguments = parser.parse_args()
     try:
+        from aicmo.sandbox.audience.rates import parse_rates
         from aicmo.sandbox.faults import parse_faults
         from aicmo.sandbox.server import run
 
         faults = parse_faults(json.loads(arguments.faults.read_bytes())) if arguments.faults else ()
-        run(arguments.folder, faults=faults, starttls=arguments.starttls, seed=arguments.seed)
+        audience = None if arguments.audience is None else parse_rates(json.loads(arguments.audience))
+        run(
+            arguments.folder,
+            faults=faults,
+            starttls=arguments.starttls,
+            seed=arguments.seed,
+            audience=audience,
+            audience_scale=arguments.audience_scale,
+        )
     except ModuleNotFoundError as missing:
         print(f"The sandbox needs {missing.name}, which comes with the extra aicmo[demo].", file=sys.stderr)
         return 7

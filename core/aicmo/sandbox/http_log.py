@@ -42,9 +42,9 @@ class Handled:
     fault: str = ""
     """``phase action`` of what went wrong on purpose; empty when the client got the provider's answer."""
     body: str = ""
-    """What was posted, for the webhook only."""
+    """What was posted, for the webhook and the site only."""
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Names in lower case, for the webhook only and without its credentials."""
+    """Names in lower case, for the webhook and the site only and without its credentials."""
 
 
 class HttpLog:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from argparse import Namespace
+from collections.abc import Callable
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from proxyprotocol.result import ProxyResultUnknown
@@ -18,16 +19,19 @@ from proxyprotocol.sock import SocketInfo
 from pymap.backend.dict import Config, Login
 from pymap.backend.dict.filter import FilterSet
 from pymap.backend.dict.mailbox import MailboxSet
-from pymap.exceptions import ResponseError
+from pymap.exceptions import InvalidAuth, ResponseError
 from pymap.imap import IMAPServer
 from pymap.parsing.message import AppendMessage
 from pymap.parsing.response import ResponseNo
 from pymap.parsing.specials.flag import Seen
 from pymap.user import UserMetadata
+from pysasl import SASLAuth
+from pysasl.creds.external import ExternalCredentials, ExternalVerificationRequired
 from pysasl.hashing import Cleartext
 
 from aicmo.clock import Clock
 from aicmo.sandbox import PASSWORD, USER
+from aicmo.sandbox.lean_mail import append_lean
 from aicmo.sandbox.listening import Server, reset_connection
 
 _SENT = b"""\
@@ -120,6 +124,12 @@ class ImapServer(Server):
     """The mailbox on its port; ``open_mailbox`` fills it first."""
 
     _pymap: IMAPServer
+    _mailboxes: MailboxSet
+
+    def __init__(self, name: str, clock: Clock) -> None:
+        super().__init__(name, clock)
+        self.takes_token: Callable[[str, str], bool] = lambda _user, _token: False
+        """Whether a user gets in with an access token."""
 
     async def open_mailbox(self) -> None:
         """Make the mailbox as it is at the start. To be awaited before the port is opened."""
@@ -137,9 +147,19 @@ class ImapServer(Server):
         )
         login = _Login(config, self)
         await login.demo_user_identity.set(UserMetadata(config, USER, password=PASSWORD))
-        config.set_cache[USER] = (await _mailboxes(self.clock), FilterSet())
+        self._mailboxes = await _mailboxes(self.clock)
+        config.set_cache[USER] = (self._mailboxes, FilterSet())
         config.apply_context()
         self._pymap = IMAPServer(login, config)
+
+    async def put_in_inbox(self, mail: bytes, at: datetime) -> None:
+        """Let a mail arrive; whoever has INBOX selected hears of it."""
+        await append_lean(await self._mailboxes.get_mailbox("INBOX"), mail, at)
+
+    async def file_sent(self, mail: bytes) -> None:
+        """Put a copy of ``mail`` into Sent, read already, as large providers do with what they are given to send."""
+        sent = await self._mailboxes.get_mailbox("Sent")
+        await sent.append(AppendMessage(mail, self.clock.now(), frozenset({Seen})))
 
     def protocol(self) -> asyncio.BaseProtocol:
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(), self._serve)
@@ -192,6 +212,13 @@ class _Login(Login):
     async def authenticate(self, credentials: Any) -> Any:
         if reply := await self._server.suffer("auth"):
             raise _Refused(reply.removeprefix("NO ").encode())
+        if isinstance(credentials, ExternalCredentials):
+            try:
+                credentials.verify(None)
+            except ExternalVerificationRequired as shown:
+                if self._server.takes_token(credentials.authzid, shown.token or ""):
+                    return self.demo_user_identity
+                raise InvalidAuth() from None
         return await super().authenticate(credentials)
 
 
@@ -200,7 +227,7 @@ class _Refused(ResponseError):
         return ResponseNo(tag, self.args[0])
 
 
-async def _mailboxes(clock: Clock) -> Any:
+async def _mailboxes(clock: Clock) -> MailboxSet:
     mailboxes = MailboxSet()
     await mailboxes.add_mailbox("Sent")
     inbox, sent = await mailboxes.get_mailbox("INBOX"), await mailboxes.get_mailbox("Sent")
@@ -220,6 +247,10 @@ def _dated(mail: bytes, moment: Any) -> bytes:
 
 
 class _Config(Config):
+    @property
+    def tls_auth(self) -> SASLAuth:
+        return SASLAuth.named([b"PLAIN", b"LOGIN", b"XOAUTH2"])
+
     @property
     def greeting(self) -> bytes:
         return b"AICMO sandbox ready"  # The original asks the resolver for this machine's name at every connection.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -55,9 +55,11 @@ class Received:
 class MailLog:
     """The writer. It is not buffered: what ``add`` returned for, the operating system has."""
 
-    def __init__(self, folder: Path, *, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(self, folder: Path, *, clock: Clock = SYSTEM_CLOCK, added: Callable[[], None] = lambda: None) -> None:
+        """``added`` is called after each message; it must cost nothing, for the client is still waiting."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         self._clock = clock
+        self._added = added
         self._raw = os.open(folder / _RAW, flags, 0o600)
         self._index = os.open(folder / _INDEX, flags, 0o600)
         self.count = 0
@@ -82,6 +84,7 @@ class MailLog:
         _write(self._raw, content)
         _write(self._index, json.dumps(line).encode() + b"\n")
         self.count += 1
+        self._added()
         return f"{self._serial:08x}"
 
     def clear(self) -> None:
@@ -106,10 +109,44 @@ def read_mail(folder: Path) -> list[Received]:
         lines = (folder / _INDEX).read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         raise NotFound(f"No sandbox has kept its mail in {folder}.") from None
-    found = []
-    for line in lines:
-        row = json.loads(line)
-        row["at"] = parse_rfc3339(row["at"])
-        row["rcpt_to"] = tuple(row["rcpt_to"])
-        found.append(Received(**row, folder=folder))
-    return found
+    return [_parsed(line, folder) for line in lines]
+
+
+class MailFollower:
+    """Reads the log beside its writer: what is new since the last look, or what was at a place."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``FileNotFoundError`` when nothing ever wrote to ``folder``."""
+        self._folder = folder
+        self._index = open(folder / _INDEX, "rb")  # noqa: SIM115
+        self._read_to = 0
+
+    def next(self, limit: int) -> list[tuple[int, Received]]:
+        """At most ``limit`` messages that were not read yet, in order, each with its place; empty at the end."""
+        found: list[tuple[int, Received]] = []
+        self._index.seek(self._read_to)
+        while len(found) < limit and (line := self._index.readline()).endswith(b"\n"):
+            found.append((self._read_to, _parsed(line, self._folder)))
+            self._read_to += len(line)
+        return found
+
+    def at(self, place: int) -> Received:
+        """The message at a place that ``next`` gave."""
+        self._index.seek(place)
+        return _parsed(self._index.readline(), self._folder)
+
+    def rewind(self) -> None:
+        """Begin again, as after ``MailLog.clear``."""
+        self._index.close()
+        self._index = open(self._folder / _INDEX, "rb")  # noqa: SIM115  # The old one still holds what it read ahead.
+        self._read_to = 0
+
+    def close(self) -> None:
+        self._index.close()
+
+
+def _parsed(line: bytes, folder: Path) -> Received:
+    row = json.loads(line)
+    row["at"] = parse_rfc3339(row["at"])
+    row["rcpt_to"] = tuple(row["rcpt_to"])
+    return Received(**row, folder=folder)

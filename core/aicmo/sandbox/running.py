@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from aicmo.errors import InvalidInput, ProviderUnavailable
+from aicmo.sandbox.audience import Act, AudienceRates, read_audience
 from aicmo.sandbox.faults import Fault, parse_faults
 from aicmo.sandbox.http_log import Handled, read_http_log
 from aicmo.sandbox.mail import Received, read_mail
@@ -51,6 +52,14 @@ class ServerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class AudienceStatus:
+    waiting: int
+    """People who have something left to do with a message that was read."""
+    done: int
+    """Acts recorded since the start or the last reset."""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     received: int
     """Messages accepted since the start or the last reset."""
@@ -59,6 +68,8 @@ class Status:
     imap: ServerStatus
     faults: tuple[Fault, ...]
     """The rules that can still happen, with ``times`` as what is left of it."""
+    audience: AudienceStatus | None
+    """None when nobody reads the mail."""
 
 
 class RunningSandbox:
@@ -89,8 +100,16 @@ class RunningSandbox:
         """
         self._order({"do": "account", "server": server, "settings": settings})
 
+    def keep_copies(self, kept: bool = True) -> None:
+        """Let the mail servers file a copy of each message they accept in Sent, as large providers do, or not.
+
+        They do not until this is called, nor after a reset.
+        """
+        self._order({"do": "copies", "kept": kept})
+
     def reset(self) -> None:
-        """No faults, no mail, no requests, the providers as at the start; connections and the mailbox stay."""
+        """No faults, no mail, no copies from now on, no requests, the providers as at the start; connections and the
+        mailbox stay."""
         self._order({"do": "reset"})
 
     def status(self) -> Status:
@@ -102,11 +121,26 @@ class RunningSandbox:
             http={name: ServerStatus(**server) for name, server in answer["http"].items()},
             imap=ServerStatus(**answer["imap"]),
             faults=parse_faults(answer["faults"]),
+            audience=AudienceStatus(**answer["audience"]) if answer["audience"] else None,
         )
+
+    def settle(self, timeout_s: float = 60.0) -> None:
+        """Wait until the audience has done all it will do with what was received; at once when there is none.
+
+        Raises ``ProviderUnavailable`` when that takes longer.
+        """
+        self._order({"do": "settle"}, timeout_s)
 
     def received(self) -> list[Received]:
         """Every message accepted since the start or the last reset, in order. Works on a stopped sandbox too."""
         return read_mail(self.folder)
+
+    def acts(self) -> list[Act]:
+        """What the audience did since the start or the last reset, in order. Works on a stopped sandbox too.
+
+        Raises ``NotFound`` when it has no audience.
+        """
+        return read_audience(self.folder)
 
     def http_log(self) -> list[Handled]:
         """Every request handled since the start or the last reset, in order. Works on a stopped sandbox too."""
@@ -133,10 +167,10 @@ class RunningSandbox:
     ) -> None:
         self.stop()
 
-    def _order(self, order: dict[str, Any]) -> dict[str, Any]:
+    def _order(self, order: dict[str, Any], timeout_s: float = _ORDER_S) -> dict[str, Any]:
         try:
             with (
-                socket.create_connection((self._control.host, self._control.port), timeout=_ORDER_S) as connection,
+                socket.create_connection((self._control.host, self._control.port), timeout=timeout_s) as connection,
                 connection.makefile("rwb") as lines,
             ):
                 lines.write(json.dumps(order).encode() + b"\n")
@@ -150,12 +184,21 @@ class RunningSandbox:
 
 
 def start_sandbox(
-    folder: Path, *, faults: Iterable[Fault] = (), starttls: bool = False, seed: int = 1, timeout_s: float = 30.0
+    folder: Path,
+    *,
+    faults: Iterable[Fault] = (),
+    starttls: bool = False,
+    seed: int = 1,
+    audience: AudienceRates | None = None,
+    audience_scale: float = 0.0,
+    timeout_s: float = 30.0,
 ) -> RunningSandbox:
     """Start a sandbox process that keeps what it receives in ``folder``, and wait until it listens.
 
-    What was in the folder from an earlier sandbox is replaced. Blocks for about half a second; call it in a thread
-    from an event loop. Raises ``ProviderUnavailable`` when it does not come up in ``timeout_s``.
+    With ``audience`` somebody reads what is sent, and a second of their time takes ``audience_scale`` seconds: at 0
+    everything happens at once. What was in the folder from an earlier sandbox is replaced. Blocks for about half a
+    second; call it in a thread from an event loop. Raises ``ProviderUnavailable`` when it does not come up in
+    ``timeout_s``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-P", "-m", "aicmo.sandbox", "--folder", os.fspath(folder), "--seed", str(seed)]
@@ -164,6 +207,8 @@ def start_sandbox(
         command += ["--faults", os.fspath(folder / "faults.json")]
     if starttls:
         command.append("--starttls")
+    if audience is not None:
+        command += ["--audience", json.dumps(asdict(audience)), "--audience-scale", str(audience_scale)]
     with open(folder / "sandbox.log", "wb") as log:
         # A process group of its own: Ctrl-C in the terminal is for the parent, which then stops the sandbox.
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, process_group=0)

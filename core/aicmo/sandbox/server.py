@@ -23,6 +23,8 @@ from typing import Any
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, InvalidInput, ProviderUnavailable
 from aicmo.sandbox import KEYS
+from aicmo.sandbox.audience import AudienceRates
+from aicmo.sandbox.audience.crowd import Crowd
 from aicmo.sandbox.faults import HTTP_SERVERS, SMTP_SERVERS, Fault, FaultScript, parse_faults
 from aicmo.sandbox.http import HttpServer
 from aicmo.sandbox.http_log import HttpLog
@@ -40,17 +42,47 @@ class World:
     """The servers, the script they obey, and the logs they write."""
 
     def __init__(
-        self, folder: Path, *, tls: ssl.SSLContext | None = None, seed: int = 1, clock: Clock = SYSTEM_CLOCK
+        self,
+        folder: Path,
+        *,
+        tls: ssl.SSLContext | None = None,
+        seed: int = 1,
+        audience: AudienceRates | None = None,
+        audience_scale: float = 0.0,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self.mail = MailLog(folder, clock=clock)
+        self.mail = MailLog(folder, clock=clock, added=self._mail_came)
         self.requests = HttpLog(folder)
         self._clock = clock
-        self.smtp = {name: SmtpServer(name, self.mail, tls, clock) for name in SMTP_SERVERS}
+        self.keeps_copies = False
+        """Whether the mail servers file a copy of what they accept in the mailbox's Sent."""
+        self.smtp = {name: SmtpServer(name, self.mail, tls, clock, file_copy=self._file_copy) for name in SMTP_SERVERS}
         self.http = {name: HttpServer(name, seed, self.requests, clock) for name in HTTP_SERVERS}
         self.imap = ImapServer("imap", clock)
+        self.imap.takes_token = self.http["oauth"].takes_token
+        for server in self.smtp.values():
+            server.takes_token = self.http["oauth"].takes_token
         self._script = FaultScript(clock=clock)
         self._opening = asyncio.Lock()  # Opening a port waits; two scripts must not open it twice.
         self._next_change: asyncio.Task[None] | None = None
+        self.crowd: Crowd | None = None
+        """The simulated audience; None when nobody reads the mail."""
+        if audience is not None:
+            put_in_inbox = self.imap.put_in_inbox
+            self.crowd = Crowd(
+                folder, audience, seed=seed, scale=audience_scale, put_in_inbox=put_in_inbox, clock=clock
+            )
+
+    async def open(self, faults: Iterable[Fault]) -> None:
+        """Fill the mailbox, open the ports that the script lets open, and let the audience in."""
+        await self.imap.open_mailbox()
+        await self.set_faults(faults)
+        if self.crowd is not None:
+            self.crowd.start()
+
+    def _mail_came(self) -> None:
+        if self.crowd is not None:
+            self.crowd.mail_came()
 
     def _servers(self) -> Iterator[Server]:
         yield from self.smtp.values()
@@ -77,6 +109,10 @@ class World:
             for server in self._servers():
                 await server.listen(not script.refuses(server.name))
 
+    async def _file_copy(self, mail: bytes) -> None:
+        if self.keeps_copies:
+            await self.imap.file_sent(mail)
+
     def set_account(self, name: str, settings: dict[str, Any]) -> None:
         """Change what the user of a provider has there. Raises ``InvalidInput``."""
         if name not in self.http:
@@ -84,9 +120,12 @@ class World:
         self.http[name].set_account(settings)
 
     async def reset(self) -> None:
-        """No faults, no mail, no requests, and every provider's data as it was at the start."""
+        """No faults, no mail, no copies from now on, no requests, and every provider's data as it was at the start."""
+        self.keeps_copies = False
         await self.set_faults(())
         self.mail.clear()
+        if self.crowd is not None:
+            await self.crowd.forget()
         self.requests.clear()
         for server in self.http.values():
             server.reset()
@@ -105,6 +144,7 @@ class World:
             "http": {name: _status(server) for name, server in self.http.items()},
             "imap": _status(self.imap),
             "faults": self._script.remaining(),
+            "audience": self.crowd and {"waiting": self.crowd.waiting, "done": self.crowd.done},
         }
 
     def close(self) -> None:
@@ -112,6 +152,8 @@ class World:
             self._next_change.cancel()
         for server in self._servers():
             server.close()
+        if self.crowd is not None:
+            self.crowd.close()
         self.mail.close()
         self.requests.close()
 
@@ -127,16 +169,32 @@ async def control(world: World, line: bytes) -> dict[str, Any]:
                 await world.reset()
             case {"do": "account", "server": str(name), "settings": dict(settings)}:
                 world.set_account(name, settings)
+            case {"do": "copies", "kept": bool(kept)}:
+                world.keeps_copies = kept
+            case {"do": "settle"}:
+                if world.crowd is not None:
+                    await world.crowd.settled()
             case {"do": "status"}:
                 return {"ok": True, **world.status()}
             case _:
-                raise InvalidInput("An order is faults (with rules), account (server, settings), reset or status.")
+                raise InvalidInput(
+                    "An order is faults (with rules), account (server, settings), copies (kept), reset, settle or "
+                    "status."
+                )
     except (AicmoError, ValueError, RecursionError) as error:
         return {"ok": False, "error": str(error)}
     return {"ok": True}
 
 
-def run(folder: Path, *, faults: Iterable[Fault] = (), starttls: bool = False, seed: int = 1) -> None:
+def run(
+    folder: Path,
+    *,
+    faults: Iterable[Fault] = (),
+    starttls: bool = False,
+    seed: int = 1,
+    audience: AudienceRates | None = None,
+    audience_scale: float = 0.0,
+) -> None:
     """Be a sandbox in ``folder`` until standard input ends, or SIGTERM or SIGINT comes."""
     logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd's; its warnings are about what clients do.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -150,7 +208,8 @@ def run(folder: Path, *, faults: Iterable[Fault] = (), starttls: bool = False, s
         "keys": KEYS,
     }
     tls = _tls_context(certificate) if certificate else None
-    asyncio.run(_serve(lambda: World(folder, tls=tls, seed=seed), faults, ready))
+    make_world = partial(World, folder, tls=tls, seed=seed, audience=audience, audience_scale=audience_scale)
+    asyncio.run(_serve(make_world, faults, ready))
 
 
 async def _serve(make_world: Callable[[], World], faults: Iterable[Fault], ready: dict[str, Any]) -> None:
@@ -161,8 +220,7 @@ async def _serve(make_world: Callable[[], World], faults: Iterable[Fault], ready
     threading.Thread(target=_wait_for_end_of_input, args=(loop, stop), name="stdin", daemon=True).start()
 
     with closing(make_world()) as world:
-        await world.imap.open_mailbox()
-        await world.set_faults(faults)
+        await world.open(faults)
         orders = await asyncio.start_server(partial(_take_orders, world), "127.0.0.1", 0, limit=_MAX_ORDER)
         with closing(orders):
             host, port = orders.sockets[0].getsockname()
