@@ -11,8 +11,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from aicmo.store import campaigns
-from aicmo.store.campaigns import CampaignStatus
+from aicmo.errors import AicmoError
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY_S = 2.0
 """How soon the app notices what was started elsewhere, what is due, and that another sender has ended."""
+EVIDENCE_EVERY_S = 30.0
+"""How soon the app notices that an unknown delivery is to be looked for; most times none is, and nobody is asked."""
 
 
 class Sending:
@@ -36,8 +37,9 @@ class Sending:
         return self._outbox is not None
 
     def start(self) -> None:
-        """Look after the store from now on: send what runs in it."""
+        """Look after the store from now on: send what runs in it, and look for what may or may not have gone."""
         self._app.run_worker(self._look_after, group="send", exclusive=True, exit_on_error=False, description="sending")
+        self._app.run_worker(self._look_for_evidence, group="evidence", exclusive=True, exit_on_error=False)
 
     def look(self) -> None:
         """Look at once: something was started or resumed here."""
@@ -63,7 +65,19 @@ class Sending:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._something_new.wait(), LOOK_EVERY_S)
 
+    async def _look_for_evidence(self) -> None:
+        await self._app.ready()
+        while not self._stopping:
+            try:
+                await self._app.workspace.publishing.evidence().look()
+            except AicmoError as error:
+                self._app.report(error)
+            await asyncio.sleep(EVIDENCE_EVERY_S)
+
     def _something_runs(self) -> bool:
+        from aicmo.store import campaigns
+        from aicmo.store.campaigns import CampaignStatus
+
         workspace = self._app.workspace
         now = workspace.clock.now()
         running = any(campaign.status is CampaignStatus.RUNNING for campaign in workspace.publishing.campaigns())

@@ -1,18 +1,17 @@
-"""The scenarios that need real processes, sockets and seconds: B4, B6, B9 and B10."""
+"""The scenarios that need real processes and seconds: B4, B9 and B10; B6 is in ``failover_mail``."""
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
 import os
-import random
 import signal
 import sqlite3
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -20,10 +19,10 @@ from statistics import median
 from typing import Any
 
 from aicmo.errors import AicmoError
-from aicmo.gateways import Answer, Applied, Attempt, HealthRegistry, Outcome, OutgoingMail, ProviderChain
-from aicmo.gateways.providers.smtp import SmtpProvider, SmtpSettings
+from aicmo.gateways import Answer, Applied, Attempt, HealthRegistry, Outcome, ProviderChain
 from aicmo.provider_state import COOLING, Change, ProviderState
 from aicmo.store.health import HealthDb
+from bench.failover_mail import mail
 from bench.failover_peers import guard_of
 from bench.failover_virtual import Line
 
@@ -152,187 +151,6 @@ def _killed_prober(folder: Path) -> float:
         asyncio.run(_herd(path, log, 1, 0.0))
         time.sleep(0.2)
     return time.monotonic() - killed
-
-
-# --- B6: mail whose answers are lost ----------------------------------------------------------------------------------
-
-
-@dataclass
-class MailServer:
-    """Takes mail; says nothing more after the final dot of the messages ``loses`` picks, which it has taken."""
-
-    loses: Callable[[str], bool] = lambda _: False
-    received: list[str] = field(default_factory=list)
-    """Recipients, one per message taken."""
-    port: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._converse(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        recipient = ""
-        writer.write(b"220 bench\r\n")
-        while (line := await reader.readline()).endswith(b"\n"):
-            verb = line[:4].upper()
-            if verb == b"RCPT":
-                recipient = line.split(b"<")[1].split(b">")[0].decode()
-            if verb == b"DATA":
-                writer.write(b"354 go on\r\n")
-                await reader.readuntil(b"\r\n.\r\n")
-                self.received.append(recipient)
-                if self.loses(recipient):
-                    return
-            writer.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
-            await writer.drain()
-            if verb == b"QUIT":
-                return
-
-
-async def _listening(server: MailServer) -> asyncio.Server:
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, limit=2**20)
-    server.port = listener.sockets[0].getsockname()[1]
-    return listener
-
-
-def _smtp(name: str, port: int) -> SmtpProvider:
-    settings = SmtpSettings(
-        kind="smtp", host="127.0.0.1", port=port, security="none", timeout_seconds=2, final_reply_seconds=2
-    )
-    return SmtpProvider(name, settings)
-
-
-def _mail(number: int) -> OutgoingMail:
-    return OutgoingMail("a@example.com", f"{number}@example.com", b"Subject: x\r\n\r\nhello\r\n")
-
-
-async def _nothing_to_write() -> None:
-    pass
-
-
-Send = Callable[[int], Awaitable[Applied]]
-
-
-async def _lost_replies(seed: int, messages: int, *, ours: bool) -> tuple[int, int, int]:
-    """Duplicates, lost, parked, of so many messages through two servers, 2 % of the first one's replies being lost."""
-    chance = random.Random(seed)
-    unlucky = {f"{number}@example.com" for number in range(messages) if chance.random() < 0.02}
-    servers = [MailServer(unlucky.__contains__), MailServer()]
-    listeners = [await _listening(server) for server in servers]
-    providers = [_smtp(f"smtp-{number}", server.port) for number, server in enumerate(servers)]
-    registry = HealthRegistry(rng=chance.random)
-    chain = ProviderChain("email_sending", providers, registry)
-
-    async def through_chain(number: int) -> Applied:
-        for _ in range(20):
-            result = await chain.call(
-                lambda provider: provider.send(_mail(number), before_body=_nothing_to_write), side_effect=True
-            )
-            if result.final.applied is not Applied.NO:
-                return result.final.applied
-            await asyncio.sleep(0.05)
-        return Applied.NO
-
-    async def naively(number: int) -> Applied:
-        for provider in providers:
-            attempt = await provider.send(_mail(number), before_body=_nothing_to_write)
-            if attempt.applied is Applied.YES:
-                return Applied.YES
-        return Applied.NO
-
-    send: Send = through_chain if ours else naively
-    left, told = iter(range(messages)), dict[int, Applied]()
-
-    async def work() -> None:
-        for number in left:
-            told[number] = await send(number)
-
-    await asyncio.gather(*(work() for _ in range(5)))
-    await registry.close()
-    for provider in providers:
-        await provider.close()
-    for listener in listeners:
-        listener.close()
-    got = [*servers[0].received, *servers[1].received]
-    parked = sum(applied is Applied.UNKNOWN for applied in told.values())
-    lost = sum(f"{number}@example.com" not in got for number, applied in told.items() if applied is not Applied.UNKNOWN)
-    return len(got) - len(set(got)), lost, parked
-
-
-async def _cut_at(cut: int, *, upstream: bool) -> tuple[Applied, int]:
-    """One message through a line that dies after ``cut`` bytes, one way; what is reported, and how often it arrived."""
-    servers = [MailServer(), MailServer()]
-    listeners = [await _listening(server) for server in servers]
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", servers[0].port)
-
-        async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, most: int | None) -> None:
-            carried = 0
-            with suppress(ConnectionError):
-                while piece := await source.read(65536):
-                    piece = piece if most is None else piece[: most - carried]
-                    carried += len(piece)
-                    sink.write(piece)
-                    await sink.drain()
-                    if carried == most:
-                        return
-
-        both = [
-            asyncio.create_task(carry(reader, far_writer, cut if upstream else None)),
-            asyncio.create_task(carry(far_reader, writer, None if upstream else cut)),
-        ]
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
-            task.cancel()
-        far_writer.close()  # a close, not an abort: what was let through arrives
-        writer.transport.abort()
-
-    proxy = await asyncio.start_server(accept, "127.0.0.1", 0)
-    providers = [_smtp("cut", proxy.sockets[0].getsockname()[1]), _smtp("spare", servers[1].port)]
-    registry = HealthRegistry()
-    chain = ProviderChain("email_sending", providers, registry)
-    result = await chain.call(lambda provider: provider.send(_mail(0), before_body=_nothing_to_write), side_effect=True)
-    await asyncio.sleep(0.005)
-    await registry.close()
-    for provider in providers:
-        await provider.close()
-    for listener in (proxy, *listeners):
-        listener.close()
-    return result.final.applied, len(servers[0].received) + len(servers[1].received)
-
-
-async def _cut_sweep(step: int) -> tuple[int, int, int]:
-    """Cut points, more than one delivery, and reports that are not true."""
-    cuts = twice = untrue = 0
-    for upstream in (True, False):
-        for cut in range(1, 221, step):
-            applied, arrived = await _cut_at(cut, upstream=upstream)
-            cuts += 1
-            twice += arrived > 1
-            untrue += (applied is Applied.NO and arrived > 0) or (applied is Applied.YES and arrived != 1)
-    return cuts, twice, untrue
-
-
-def mail(*, short: bool) -> list[Line]:
-    messages = 200 if short else 2000
-    duplicates, lost, parked = asyncio.run(_lost_replies(1, messages, ours=True))
-    naive, _, _ = asyncio.run(_lost_replies(1, messages, ours=False))
-    cuts, twice, untrue = asyncio.run(_cut_sweep(20 if short else 1))
-    name = f"B6 {messages} mails, 2 % lost"
-    naively = f"{naive} (adapter, naive failover)"
-    return [
-        Line(name, f"received twice; without the rule: {naively}", str(duplicates), {}, "<= 0", not duplicates),
-        Line(name, "lost", str(lost), {}, "<= 0", not lost),
-        Line(name, "parked as unknown", str(parked), {}),
-        Line(name, "parked, resolved by the Sent folder", "not yet: reading mail comes later", {}, ">= 95 %"),
-        Line(f"B6 cut at {cuts} bytes", "received twice", str(twice), {}, "<= 0", not twice),
-        Line(f"B6 cut at {cuts} bytes", "untrue reports", str(untrue), {}, "<= 0", not untrue),
-    ]
 
 
 # --- B9: what it costs when all is well -------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pathlib import Path
 from aicmo.config import load_config
 from aicmo.paths import Paths
 from aicmo.publishing import Draft
+from aicmo.sandbox import PASSWORD, USER
 from aicmo.workspace import Workspace, open_workspace
 from bench.import_csv import write_people
 
@@ -38,6 +39,16 @@ postal_address = "1 Analytical Way, London"
 [chains]
 email_sending = [{names}]
 """
+_MAILBOX = """reply_fetching = ["inbox"]
+
+[providers.inbox]
+kind = "imap"
+host = "127.0.0.1"
+port = {port}
+security = "none"
+username = "{user}"
+password = "{password}"
+"""
 _PROVIDER = """
 [providers.{name}]
 kind = "smtp"
@@ -48,12 +59,16 @@ connections = {connections}
 """
 
 
-def furnish(folder: Path, ports: Sequence[int], *, connections: int, people: int) -> Paths:
-    """A configuration that sends to the servers on these ports, the first one first, and so many contacts."""
+def furnish(folder: Path, ports: Sequence[int], *, connections: int, people: int, mailbox: int | None = None) -> Paths:
+    """A configuration that sends to the servers on these ports, the first one first, and so many contacts.
+
+    ``mailbox`` is the port of a sandbox's mailbox, in which it may look for what was sent.
+    """
     paths = Paths(config_file=folder / "config.toml", data_dir=folder / "data")
     names = [f"sink-{number}" for number in range(len(ports))]
     paths.config_file.write_text(
         _SENDER.format(names=", ".join(f'"{name}"' for name in names))
+        + (_MAILBOX.format(port=mailbox, user=USER, password=PASSWORD) if mailbox else "")
         + "".join(
             _PROVIDER.format(name=name, port=port, connections=connections)
             for name, port in zip(names, ports, strict=True)

@@ -9,11 +9,12 @@ import click
 
 from aicmo.errors import AicmoError, ApprovalNeeded, AuthNeeded, InvalidInput
 from aicmo_tui.cli import output
-from aicmo_tui.cli.sending import send_and_watch
+from aicmo_tui.cli.sending import evidence_record, send_and_watch
 from aicmo_tui.cli.verb import AT_MOST, ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing import CheckReport, Counts, PublishingCampaign
+    from aicmo.publishing.evidence import Doubt, EvidenceReport
     from aicmo.workspace import Workspace
 
 COUNTED = ("sent", "queued", "sending", "deferred", "failed", "suppressed", "unknown", "cancelled", "bounced")
@@ -67,7 +68,8 @@ def show(run: Run, id_: int) -> None:
     """One campaign: its status and the counts, which always add up to the audience."""
     with run.open_workspace() as workspace:
         record = _record(workspace, workspace.publishing.campaign(id_))
-    output.document(record, run.form, _told(record))
+        doubt = workspace.publishing.doubt(id_)
+    output.document({**record, "doubt": _doubt(doubt)}, run.form, [*_told(record), *_doubt_told(id_, doubt)])
 
 
 @verb(campaign)
@@ -197,18 +199,49 @@ def retry(run: Run, id_: int) -> None:
 
 @verb(campaign, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
-@click.option(
-    "--as", "to", type=click.Choice(["sent", "failed", "resend"]), required=True, help="What you know, or want."
-)
+@click.option("--as", "to", type=click.Choice(["sent", "failed", "resend"]), help="What you know, or want.")
+@click.option("--evidence", is_flag=True, help="Look in your mailboxes now, and settle what they show.")
 @click.option("--email", default="", help="One person's; else all of the campaign's unknown ones.")
-def resolve(run: Run, id_: int, to: str, email: str) -> None:
-    """Decide about messages that may or may not have gone. A resend carries the same Message-ID."""
+def resolve(run: Run, id_: int, to: str | None, evidence: bool, email: str) -> int:
+    """Decide about messages that may or may not have gone. A resend carries the same Message-ID.
+
+    With --evidence exits with 8 when some are still unknown, 4 or 7 when no mailbox could be asked.
+    """
     from aicmo.publishing import State
 
+    if evidence == bool(to):
+        raise click.UsageError("Say --as, or --evidence, and not both.")
+    if to is None:
+        return _resolve_by_evidence(run, id_, email)
     state = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}[to]
     with run.open_workspace() as workspace:
         count = workspace.publishing.resolve(id_, state, email=email)
         _answer(run, "resolve", workspace, workspace.publishing.campaign(id_), resolved=count)
+    return 0
+
+
+def _resolve_by_evidence(run: Run, id_: int, email: str) -> int:
+    from aicmo.errors import OutcomeUnknown, ProviderUnavailable
+
+    async def look() -> tuple[EvidenceReport, dict[str, Any]]:
+        async with run.open_workspace() as workspace:
+            report = await workspace.publishing.resolve_by_evidence(id_, email=email)
+            return report, _record(workspace, workspace.publishing.campaign(id_))
+
+    report, record = run_async(look())
+    where = f" in {', '.join(report.looked_in)}" if report.looked_in else ""
+    told = [f"{report.settled:,} of {report.settled + report.left:,} unknown found{where}: they went.", *_told(record)]
+    if report.why_not:
+        told.append(f"  {report.why_not}")
+    document = {"schema": "aicmo.campaign.resolve/1", **record, "resolved": report.settled}
+    document["evidence"] = evidence_record(report)
+    if run.dry_run:
+        document |= {"status": "dry_run", "becomes": record["status"]}
+        told.append("Nothing was changed.")
+    output.document(document, run.form, told)
+    if report.left and not report.asked:
+        return (AuthNeeded if report.needs_a_person else ProviderUnavailable).exit_code
+    return OutcomeUnknown.exit_code if report.left else 0
 
 
 @verb(campaign, lists=True)
@@ -273,6 +306,32 @@ def _told(record: dict[str, Any]) -> list[str]:
     parts = [f"{name} {counts[name]:,}" for name in COUNTED if counts[name]]
     ledger = f"  {'  '.join(parts)}  = {counts['audience']:,}" if counts["audience"] else "  not begun"
     return [f"{record['name']} · {record['status']}{why} · to {record['to'] or 'everybody'}", ledger]
+
+
+def _doubt(doubt: Doubt | None) -> dict[str, Any] | None:
+    from aicmo.clock import rfc3339
+
+    if doubt is None:
+        return None
+    look = doubt.look
+    return {
+        "count": doubt.count,
+        "looked_at": rfc3339(look.at) if look else None,
+        "looked_in": list(look.looked_in) if look else [],
+        "why_not": (look.why_not if look else "") or None,
+        "next_at": rfc3339(doubt.next_at) if doubt.next_at else None,
+    }
+
+
+def _doubt_told(id_: int, doubt: Doubt | None) -> list[str]:
+    if doubt is None:
+        return []
+    return [
+        f"  ? {doubt.count:,} unknown",
+        *(f"    {sentence}" for sentence in doubt.told),
+        f"    Look now: aicmo campaign resolve {id_} --evidence",
+        f"    Or decide: aicmo campaign resolve {id_} --as sent|failed|resend",
+    ]
 
 
 def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign, **more: int) -> None:

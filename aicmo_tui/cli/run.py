@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from aicmo_tui.cli import output
-from aicmo_tui.cli.sending import run_record, stoppable
+from aicmo_tui.cli.sending import look_for_evidence, run_record, stoppable
 from aicmo_tui.cli.verb import Run, run_async, verb
 
 if TYPE_CHECKING:
+    from aicmo.publishing.evidence import EvidenceReport
     from aicmo.publishing.outbox import RunReport
 
 LOCKED = 75
@@ -20,7 +21,8 @@ LOCKED = 75
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop then, however much is left.")
 @click.option("--fail-if-locked", is_flag=True, help="Exit with 75 when another process is sending.")
 def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
-    """Do everything that is due, once: send what is queued, retry what was deferred, begin what was scheduled.
+    """Do everything that is due, once: send what is queued, retry what was deferred, begin what was scheduled, look for
+    what may or may not have gone.
 
     Safe to start at any time and as often as you like: one process sends, any other says locked and changes nothing.
     """
@@ -29,22 +31,35 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
     if run.dry_run:
         with run.open_workspace() as workspace:
             due, beginning = workspace.publishing.due_now()
-        record = {"schema": "aicmo.run/1", "status": "dry_run", "due": due, "beginning": beginning}
-        output.document(record, run.form, [f"{due:,} messages are due, {beginning} scheduled campaigns would begin."])
+            looking = workspace.publishing.looks_due()
+        record = {
+            "schema": "aicmo.run/1",
+            "status": "dry_run",
+            "due": due,
+            "beginning": beginning,
+            "looking": looking,
+        }
+        told = [f"{due:,} messages are due, {beginning} scheduled campaigns would begin."]
+        if looking:
+            told.append(f"{looking:,} that may or may not have gone would be looked for.")
+        output.document(record, run.form, told)
         return 0
 
-    async def tick() -> RunReport:
+    async def tick() -> tuple[RunReport, EvidenceReport]:
         async with run.open_workspace() as workspace:
             outbox = workspace.publishing.outbox(what="aicmo run")
             with logging_to(workspace.paths.log_file):
-                return await stoppable(outbox, patience_s=0, max_seconds=max_seconds)
+                report = await stoppable(outbox, patience_s=0, max_seconds=max_seconds)
+                return report, await look_for_evidence(workspace, report)
 
-    report = run_async(tick())
+    report, evidence = run_async(tick())
     counted = ", ".join(f"{name} {count:,}" for name, count in report.counts.items()) or "nothing to do"
     text = f"{report.status}: {report.reason}" if report.status in ("locked", "waiting") else counted
     if report.status == "waiting" and report.counts:
         text = f"{counted}; {text}"
     if report.recovered_unknown:
         text += f"; {report.recovered_unknown} left on their way by an earlier run are unknown"
-    output.document({"schema": "aicmo.run/1", **run_record(report)}, run.form, [text])
+    if evidence.settled:
+        text += f"; {evidence.settled} unknown went, as {', '.join(evidence.looked_in)} shows"
+    output.document({"schema": "aicmo.run/1", **run_record(report, evidence)}, run.form, [text])
     return LOCKED if report.status == "locked" and fail_if_locked else 0

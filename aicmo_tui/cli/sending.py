@@ -13,6 +13,7 @@ from aicmo_tui.cli.verb import PARTLY_FAILED, Run, run_async
 if TYPE_CHECKING:
     from aicmo.gateways.status import HealthReport, ProviderHealth
     from aicmo.publishing import Counts
+    from aicmo.publishing.evidence import EvidenceReport
     from aicmo.publishing.outbox import Outbox, RunReport
     from aicmo.workspace import Workspace
 
@@ -23,9 +24,9 @@ REDRAW_S = 0.25
 
 def send_and_watch(run: Run, campaign_id: int, *, schema: str) -> int:
     """Send until the campaign has finished, or nothing can be done for a minute; the exit code says which."""
-    report, record, obstacle = run_async(_send(run, campaign_id))
+    report, evidence, record, obstacle = run_async(_send(run, campaign_id))
     counts = record["counts"]
-    document = {"schema": schema, **record, "run": run_record(report)}
+    document = {"schema": schema, **record, "run": run_record(report, evidence)}
     output.document(document, run.form, [*told(record, report)])
     if report.status == "stopped":
         run.say("Interrupted; what was not sent is still queued. Go on with: aicmo run")
@@ -37,8 +38,8 @@ def send_and_watch(run: Run, campaign_id: int, *, schema: str) -> int:
     return PARTLY_FAILED if counts["failed"] or counts["bounced"] else 0
 
 
-def run_record(report: RunReport) -> dict[str, Any]:
-    """A run of the outbox, as JSON tells it."""
+def run_record(report: RunReport, evidence: EvidenceReport) -> dict[str, Any]:
+    """A run of the outbox, and the search for evidence after it, as JSON tells them."""
     from aicmo.clock import rfc3339
 
     return {
@@ -47,7 +48,28 @@ def run_record(report: RunReport) -> dict[str, Any]:
         "next_at": rfc3339(report.next_at) if report.next_at else None,
         "counts": dict(report.counts),
         "recovered_unknown": report.recovered_unknown,
+        "evidence": evidence_record(evidence),
     }
+
+
+def evidence_record(report: EvidenceReport) -> dict[str, Any]:
+    return {
+        "asked": report.asked,
+        "settled": report.settled,
+        "left": report.left,
+        "looked_in": list(report.looked_in),
+        "why_not": report.why_not or None,
+    }
+
+
+async def look_for_evidence(workspace: Workspace, report: RunReport) -> EvidenceReport:
+    """After sending, so that it delays none: look for the unknown whose moment has come. Not after a stop, and not
+    where another process sends, because that one does."""
+    from aicmo.publishing.evidence import EvidenceReport
+
+    if report.status in ("stopped", "locked"):
+        return EvidenceReport()
+    return await workspace.publishing.evidence().look()
 
 
 def told(record: dict[str, Any], report: RunReport) -> list[str]:
@@ -59,13 +81,15 @@ def told(record: dict[str, Any], report: RunReport) -> list[str]:
     if report.status in ("waiting", "locked"):
         lines.append(f"  {report.status}: {report.reason}")
     if counts["unknown"]:
-        lines.append(f"  ? {counts['unknown']} may or may not have gone: aicmo campaign resolve {record['id']} --as …")
+        lines.append(f"  ? {counts['unknown']} may or may not have gone: aicmo campaign show {record['id']}")
     if counts["deferred"]:
         lines.append("  aicmo run tries the deferred ones again when they are due")
     return lines
 
 
-async def _send(run: Run, campaign_id: int) -> tuple[RunReport, dict[str, Any], type[AicmoError] | None]:
+async def _send(
+    run: Run, campaign_id: int
+) -> tuple[RunReport, EvidenceReport, dict[str, Any], type[AicmoError] | None]:
     import asyncio
 
     from aicmo.log import logging_to
@@ -77,11 +101,12 @@ async def _send(run: Run, campaign_id: int) -> tuple[RunReport, dict[str, Any], 
         try:
             with logging_to(workspace.paths.log_file):
                 report = await stoppable(outbox, patience_s=PATIENCE_S)
+                evidence = await look_for_evidence(workspace, report)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
         record = _record(workspace, workspace.publishing.campaign(campaign_id))
-        return report, record, _obstacle(workspace.health())
+        return report, evidence, record, _obstacle(workspace.health())
 
 
 def _obstacle(health: HealthReport) -> type[AicmoError] | None:

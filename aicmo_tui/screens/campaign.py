@@ -30,6 +30,8 @@ from aicmo_tui.widgets.lazy_table import LazyTable
 from aicmo_tui.widgets.progress import Progress
 from aicmo_tui.work import ask, converse, off_loop
 
+LOOK = "look"
+"""The answer that asks for evidence in place of giving a word."""
 FILTERS: tuple[State | None, ...] = (None, *(state for state in State if state is not State.CLAIMED))
 
 
@@ -244,17 +246,31 @@ again, `u` decides about those that may or may not have gone. `escape` goes back
 
     async def _resolve(self) -> None:
         _, counts = self.shown
+        doubt = await off_loop(self.app, lambda: self.publishing.doubt(self.campaign_id))
         question = line(f"{people(counts.unknown)} may or may not have got it. What became of it?")
         details = lines(
             [
+                *(line(value(sentence, MUTED)) for sentence in (doubt.told if doubt else ())),
                 line(("It was sent", TITLE), ": you found it in a mailbox or in the server's log."),
                 line(("It failed", TITLE), ": the server's log says it never took it."),
                 line(("Send again", TITLE), ": with the same Message-ID; who has it already may see it twice."),
+                line(("Look now", TITLE), ": for a copy or an answer in your mailboxes; what is not found stays."),
             ]
         )
-        answers = {"": "Leave it", State.SENT: "It was sent", State.FAILED: "It failed", State.QUEUED: "Send again"}
+        answers = {
+            "": "Leave it",
+            State.SENT: "It was sent",
+            State.FAILED: "It failed",
+            State.QUEUED: "Send again",
+            LOOK: "Look now",
+        }
         to = await self.app.push_screen_wait(Choose(question, answers, details=details))
-        if to:
+        if to == LOOK:
+            report = await self.publishing.resolve_by_evidence(self.campaign_id)
+            if report.left and not report.asked:
+                raise ProviderUnavailable(f"Nobody could look: {report.why_not}.", hint="F3 shows why.")
+            self.app.tell(f"{people(report.settled)} found; {people(report.left)} still unknown.")
+        elif to:
             changed = await off_loop(self.app, lambda: self.publishing.resolve(self.campaign_id, State(to)))
             self.app.sending.look()
             self.app.tell(f"{people(changed)} resolved.")

@@ -15,4 +15,6 @@ def test_killing_a_send_anywhere_sends_nothing_twice_and_loses_nobody(tmp_path: 
     assert report.duplicates == []
     assert report.unaccounted == []
     assert report.too_many_unknown == []
+    assert report.untrue == []
+    assert report.resolved == report.unknown_received
     assert report.kills > 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFound, QueryInvalid, TemplateInvalid
 from aicmo.publishing import CheckReport, Draft
+from aicmo.publishing.schedule import start_due
 from aicmo.store import deliveries, suppressions
 from aicmo.store.suppressions import SuppressionReason
 from aicmo.workspace import Workspace
@@ -189,3 +190,29 @@ async def test_a_test_goes_the_real_way_and_stands_in_no_ledger(workspace: Works
     (mail,) = sandbox.received()
     assert mail.rcpt_to == ("ada@example.com",) and b"Subject: [Test] Hi Jane" in mail.raw
     assert workspace.publishing.counts(campaign).audience == 0
+
+
+def test_an_audience_is_asked_anew_until_the_campaign_begins(workspace: Workspace) -> None:
+    """What it is made of may change: a segment's query, and what less than a day ago means."""
+    workspace.segments.create("Acme", "company:acme")
+    campaign_id = campaign_of(workspace, GOOD, 'segment:acme created:<1d or segment:"acme"')
+    assert workspace.publishing.check(campaign_id).audience == 1
+    workspace.segments.edit("Acme", query="company:acme or omar -sent:any")
+    with pytest.raises(InvalidInput, match="is used by campaign 1"):
+        workspace.segments.delete("Acme")
+    workspace.publishing.start(campaign_id, approve=True)
+    assert workspace.publishing.counts(campaign_id).audience == 2
+    workspace.segments.delete("Acme")
+    assert workspace.publishing.counts(campaign_id).audience == 2
+
+
+def test_a_scheduled_campaign_whose_segment_is_torn_is_paused_and_says_so(workspace: Workspace) -> None:
+    workspace.segments.create("Acme", "company:acme")
+    campaign_id = campaign_of(workspace, GOOD, "segment:acme")
+    now = workspace.clock.now()
+    workspace.publishing.start(campaign_id, approve=True, at=now + timedelta(hours=1))
+    workspace.db.write(lambda db: db.execute("UPDATE segment SET query = 'tga:x'"))
+    workspace.db.write(lambda db: start_due(db, now + timedelta(hours=2)))
+    paused = workspace.publishing.campaign(campaign_id)
+    assert (paused.status, workspace.publishing.counts(campaign_id).audience) == ("paused", 0)
+    assert "In the segment “Acme”: There is no key “tga:”" in paused.pause_reason

@@ -137,6 +137,15 @@ class Ledger(RuleBasedStateMachine):
             if to is not State.SENT:
                 self.let_go[delivery] = 0  # the person took it on themselves
 
+    @rule(person=st.sampled_from(PEOPLE), names=st.sampled_from(["<id@x>", "<other@x>"]))
+    def find_evidence(self, person: str, names: str) -> None:
+        found = "SELECT id, state FROM delivery WHERE address = ?"
+        row = self.db.read(lambda db: db.execute(found, (person,)).fetchone())
+        settled = self.db.write(
+            lambda db: deliveries.settle_by_evidence(db, row["id"], names, "a copy in Sent", self.now)
+        )
+        assert settled == (row["state"] == "unknown" and names == "<id@x>")
+
     @rule()
     def retry_failed(self) -> None:
         self.db.write(lambda db: deliveries.retry_failed(db, self.campaign, self.now))

@@ -19,7 +19,8 @@ DETAIL_LIMIT = 300
 
 class Rule(NamedTuple):
     phases: str
-    """A pattern for the step: ``connect``, ``starttls``, ``auth``, ``examine``, ``search``, ``fetch``, ``noop``."""
+    """A pattern for the step: ``connect``, ``starttls``, ``auth``, ``list``, ``examine``, ``search``, ``fetch`` or
+    ``noop``."""
     word: str
     code: str
     """A pattern for the whole response code, such as ``AUTHENTICATIONFAILED``; empty fits any, and none."""

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from itertools import count
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ LONGEST_LIST = 32 * 1024 * 1024
 """Bytes of a list of UIDs: some three million mails."""
 LINE_COST = 32
 """Bytes that a line counts beside its own, for what it costs to keep; else empty lines would come cheap."""
+LONGEST_HEADERS = 16 * 1024
+"""Bytes of one mail's chosen header fields; the server is asked for no more."""
 AT_ONCE = 100
 """UIDs in one command: its line stays far below the 8192 bytes that every server takes (RFC 7162 4)."""
 
@@ -39,6 +41,7 @@ _LITERAL_AHEAD = re.compile(rb"\{(\d{1,19})\}$")
 _NUMBER = re.compile(rb"(?<!\S)\d{1,10}(?!\S)")
 _UID_VALIDITY = re.compile(rb"\* OK \[UIDVALIDITY (\d{1,10})\]", re.IGNORECASE)
 _FETCHED = re.compile(rb"\* \d{1,10} FETCH \(", re.IGNORECASE)
+_LISTED = re.compile(rb'\* LIST \(([^()]*)\) (?:"\\?(.)"|NIL) (?:"((?:[^"\\]|\\.)*)"|(\S+))', re.IGNORECASE | re.DOTALL)
 _ITEM = re.compile(
     rb'(?<=[( ])(UID|RFC822\.SIZE|INTERNALDATE|BODY\[\]) (?:(\d{1,19})(?!\d)|"((?:[^"\\]|\\.)*)")', re.IGNORECASE
 )
@@ -62,6 +65,17 @@ class Found:
     received_at: datetime | None
     raw: bytes | None
     """``None`` when it was not asked for, or the server does not have it."""
+
+
+class Mailbox(NamedTuple):
+    """One of the account's mailboxes, as LIST names it."""
+
+    name: str
+    """All of it, decoded."""
+    separator: str
+    """Between the levels of ``name``; empty when there are none."""
+    attributes: frozenset[str]
+    """In lower case, such as ``\\sent`` (RFC 6154) or ``\\noselect``."""
 
 
 class ImapSession:
@@ -132,12 +146,22 @@ class ImapSession:
                 return int(found[1])
         raise Refused("NO", "The server names no UIDVALIDITY, so its numbers mean nothing.")
 
+    async def mailboxes(self, *, selected_by: str = "") -> list[Mailbox]:
+        """The account's mailboxes; ``selected_by`` is a selection option such as ``SPECIAL-USE`` (RFC 5258 3.1)."""
+        heard = await self._run(f'LIST ({selected_by}) "" "*"' if selected_by else 'LIST "" "*"')
+        return [_listed(found, response) for response in heard if (found := _LISTED.match(response.text))]
+
     async def uids_after(self, uid: int) -> list[int]:
         """UIDs above ``uid``, ascending. ``N:*`` names the last mail even when it is older (RFC 3501 6.4.8)."""
-        heard = await self._run(f"UID SEARCH UID {uid + 1}:*", at_most=LONGEST_LIST)
-        lists = [response.text for response in heard if response.text[:8].upper() == b"* SEARCH"]
-        numbers = {int(number) for each in lists for number in _NUMBER.findall(each)}
-        return sorted(number for number in numbers if number > uid)
+        return [number for number in await self._search(f"UID {uid + 1}:*") if number > uid]
+
+    async def uids_since(self, day: date, criteria: str = "") -> list[int]:
+        """UIDs of what the server took in on ``day`` or later, in its own zone, ascending.
+
+        ``criteria`` are more search keys (RFC 3501 6.4.4). A server may find more than they say: many match parts of
+        words.
+        """
+        return await self._search(f"SINCE {day.day}-{_MONTHS[day.month - 1]}-{day.year:04} {criteria}".rstrip())
 
     async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """UID -> bytes, of those that are still there."""
@@ -152,6 +176,17 @@ class ImapSession:
         # The announced sizes are estimates on some servers; a quarter more is still bounded.
         return await self._fetch(uids, "(UID INTERNALDATE BODY.PEEK[])", size_bytes + size_bytes // 4)
 
+    async def headers(self, uids: Sequence[int], names: Sequence[str]) -> dict[int, bytes]:
+        """UID -> the header fields of these names, as they stand there but for what exceeds ``LONGEST_HEADERS``; those
+        that are gone are left out."""
+        item = f"BODY.PEEK[HEADER.FIELDS ({' '.join(names)})]<0.{LONGEST_HEADERS}>"
+        headers: dict[int, bytes] = {}
+        for start in range(0, len(uids), AT_ONCE):
+            part = uids[start : start + AT_ONCE]
+            found = await self._fetch(part, f"(UID {item})", len(part) * LONGEST_HEADERS)
+            headers |= {each.uid: each.raw for each in found if each.raw}
+        return headers
+
     async def log_out(self) -> None:
         """Take leave. Never raises; bounded in time."""
         with suppress(Refused, OSError):
@@ -163,6 +198,11 @@ class ImapSession:
         self._transport.abort()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _search(self, criteria: str) -> list[int]:
+        heard = await self._run(f"UID SEARCH {criteria}", at_most=LONGEST_LIST)
+        lists = [response.text for response in heard if response.text[:8].upper() == b"* SEARCH"]
+        return sorted({int(number) for each in lists for number in _NUMBER.findall(each)})
 
     async def _fetch(self, uids: Sequence[int], items: str, at_most: int) -> list[Found]:
         heard = await self._run(f"UID FETCH {','.join(map(str, uids))} {items}", at_most=at_most)
@@ -304,6 +344,32 @@ def mailbox_name(name: str) -> str:
         return "&" + base64.b64encode(run[0].encode("utf-16-be"), b"+,").decode().rstrip("=") + "-"
 
     return quoted(re.sub(r"&|[^\x20-\x7e]+", encoded, name))
+
+
+def _mailbox_name_said(said: bytes) -> str:
+    """The inverse of ``mailbox_name``, without the quotes; as it stands when it is not well encoded."""
+    name = said.decode("utf-8", "replace")
+
+    def decoded(run: re.Match[str]) -> str:
+        return base64.b64decode(run[1] + "=" * (-len(run[1]) % 4), b"+,", validate=True).decode("utf-16-be") or "&"
+
+    try:
+        return re.sub(r"&([^-]*)-", decoded, name)
+    except ValueError:
+        return name
+
+
+def _listed(found: re.Match[bytes], response: _Response) -> Mailbox:
+    attributes, separator, in_quotes, bare = found.groups()
+    if response.literals:
+        name = response.literals[0]
+    else:
+        name = bare if in_quotes is None else re.sub(rb"\\(.)", rb"\1", in_quotes)
+    return Mailbox(
+        _mailbox_name_said(name),
+        (separator or b"").decode("ascii", "replace"),
+        frozenset(attributes.decode("ascii", "replace").lower().split()),
+    )
 
 
 def _decoded(question: bytes) -> str:

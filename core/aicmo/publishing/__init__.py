@@ -8,6 +8,7 @@
      ├── outbox.py         the one sender: ledger -> chain -> ledger
      │    ├── verdicts.py      what a server's answer means for a delivery
      │    └── sender_lock.py   one sender per database
+     ├── evidence.py       what a mailbox shows of messages whose outcome is unknown
      └── email/            templates, text twin, headers, bytes
 
 The ledger itself, with the only table of a delivery's states, is ``aicmo.store.deliveries``.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,20 +15,22 @@ from typing import TYPE_CHECKING
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.address import normalise
-from aicmo.crm.query import parse_query
+from aicmo.crm.segments import select
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFound
 from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.preflight import CheckReport, check
 from aicmo.publishing.schedule import begin
-from aicmo.store import Database, audiences, campaigns, contents, deliveries
+from aicmo.store import Database, audiences, campaigns, contents, deliveries, unknown
 from aicmo.store.audiences import Audience
 from aicmo.store.campaigns import Campaign, CampaignStatus
 from aicmo.store.contents import Content, Draft
 from aicmo.store.deliveries import Counts, Delivery, State
+from aicmo.store.selection import Selection
 from aicmo.text import one_line, plain, shown
 
 if TYPE_CHECKING:
     from aicmo.gateways import Attempt, ProviderChain
+    from aicmo.publishing.evidence import Doubt, EvidenceReport, EvidenceSearch, MailReader
     from aicmo.publishing.outbox import EmailProvider, Outbox
 
 CONTENT_TYPES = ("blog", "social", "email", "landing_page", "whitepaper")
@@ -60,12 +62,15 @@ class PublishingPipeline:
         chain: ProviderChain[EmailProvider],
         lock_file: Path,
         *,
+        accounts: Callable[[], ProviderChain[MailReader]],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        """``accounts`` gives the chain that reads mail; it is asked for when something has to be looked for there."""
         self._db = db
         self._sender = sender
         self._chain = chain
         self._lock_file = lock_file
+        self._accounts = accounts
         self._clock = clock
 
     @property
@@ -112,7 +117,7 @@ class PublishingPipeline:
         nobody.
         """
         builder = MessageBuilder(_checked(draft), self._sender, campaign_name)
-        where, params = self._one(email) if email else parse_query(audience).where()
+        where, params = self._one(email) if email else self._selection(audience).where()
         row = self._db.read(lambda db: next(audiences.unsuppressed(db, where, params), None))
         if row is None:
             raise NotFound("There is nobody to preview for.", hint="Import contacts first, or choose another audience.")
@@ -128,7 +133,7 @@ class PublishingPipeline:
         name = _line(name, "name")
         if not name:
             raise InvalidInput("The name is empty.", hint="Give the campaign a name to find it by.")
-        parse_query(audience)
+        self._selection(audience)
         content = self.content(content_id)
         if content.type not in SENDABLE_TYPES:
             raise InvalidInput(
@@ -147,8 +152,12 @@ class PublishingPipeline:
 
     def audience(self, query: str) -> Audience:
         """Whom ``query`` selects now. Raises ``QueryInvalid``."""
-        where, params = parse_query(query).where()
+        where, params = self._selection(query).where()
         return self._db.read(lambda db: audiences.measured(db, where, params))
+
+    def _selection(self, query: str) -> Selection:
+        now = self._clock.now()
+        return self._db.read(lambda db: select(db, query, now=now))
 
     def counts(self, campaign_id: int) -> Counts:
         """Zeros before the start, when nobody is frozen yet. Raises ``NotFound``."""
@@ -164,7 +173,14 @@ class PublishingPipeline:
 
     def unknown_total(self) -> int:
         """Over all campaigns: the deliveries that await a person's decision."""
-        return self._db.read(deliveries.unknown_total)
+        return self._db.read(unknown.oldest_unknown)[0]
+
+    def doubt(self, campaign_id: int) -> Doubt | None:
+        """How it stands with the campaign's unknown deliveries; ``None`` when it has none."""
+        from aicmo.publishing.evidence import doubt_about
+
+        now = self._clock.now()
+        return self._db.read(lambda db: doubt_about(db, campaign_id, now))
 
     def check(self, campaign_id: int) -> CheckReport:
         """Everything that would stop the campaign, or that its owner should know first. Raises ``NotFound``."""
@@ -173,7 +189,7 @@ class PublishingPipeline:
 
     def check_draft(self, draft: Draft, audience: str, campaign_name: str = "Preview") -> CheckReport:
         """The same for a draft that is still being written."""
-        selection, draft = parse_query(audience), _checked(draft)
+        selection, draft = self._selection(audience), _checked(draft)
         return self._db.read(lambda db: check(db, selection, draft, self._sender, campaign_name, ways=self.ways))
 
     def approve(self, campaign_id: int) -> Campaign:
@@ -270,10 +286,33 @@ class PublishingPipeline:
         return self._db.write(again)
 
     def resolve(self, campaign_id: int, to: State, *, email: str = "") -> int:
-        """A person's word on unknown deliveries (all, or one person's); how many. See ``deliveries.resolve``."""
+        """A person's word on unknown deliveries (all, or one person's); how many. See ``deliveries.resolve``.
+
+        Raises ``IllegalTransition`` also for a resend in a cancelled campaign, which nobody would carry out.
+        """
         address, now = normalise(email).address if email else "", self._clock.now()
-        self.campaign(campaign_id)
-        return self._db.write(lambda db: deliveries.resolve(db, campaign_id, address, to, now))
+
+        def settle(db: sqlite3.Connection) -> int:
+            campaign = campaigns.get(db, campaign_id)
+            if to is State.QUEUED and campaign.status is CampaignStatus.CANCELLED:
+                raise IllegalTransition(
+                    f"Campaign {campaign_id} is cancelled; nothing of it is sent again.", hint="Say sent or failed."
+                )
+            return deliveries.resolve(db, campaign_id, address, to, now)
+
+        return self._db.write(settle)
+
+    async def resolve_by_evidence(self, campaign_id: int, *, email: str = "") -> EvidenceReport:
+        """Look for traces of the campaign's unknown deliveries (all, or one person's) now; see ``EvidenceSearch``.
+
+        Raises ``NotFound`` when ``email`` has no unknown delivery in it.
+        """
+        address = normalise(email).address if email else ""
+        await self._db.aread(lambda db: campaigns.get(db, campaign_id))
+        report = await self.evidence().look_for(campaign_id, address=address)
+        if email and not report.settled and not report.left:
+            raise NotFound(f"Campaign {campaign_id} has no unknown delivery to that address.")
+        return report
 
     def _moved(self, campaign_id: int, to: CampaignStatus) -> Campaign:
         def move(db: sqlite3.Connection) -> Campaign:
@@ -290,6 +329,13 @@ class PublishingPipeline:
         now = self._clock.now()
         return self._db.read(lambda db: (deliveries.due_now(db, now), len(campaigns.due_ids(db, now))))
 
+    def looks_due(self) -> int:
+        """How many unknown deliveries would be looked for now."""
+        from aicmo.publishing.evidence import due_looks
+
+        now = self._clock.now()
+        return self._db.read(lambda db: len(due_looks(unknown.in_doubt(db), unknown.seen_to(db), now)))
+
     # --- sending ----------------------------------------------------------------------------------------------------
 
     def outbox(self, *, what: str = "aicmo") -> Outbox:
@@ -297,6 +343,12 @@ class PublishingPipeline:
         from aicmo.publishing.outbox import Outbox
 
         return Outbox(self._db, self._chain, self._lock_file, what=what, clock=self._clock)
+
+    def evidence(self) -> EvidenceSearch:
+        """Looks for traces of unknown deliveries, of all campaigns, when it is time to."""
+        from aicmo.publishing.evidence import EvidenceSearch
+
+        return EvidenceSearch(self._db, self._accounts, clock=self._clock)
 
     async def send_test(self, campaign_id: int, to: str = "") -> Attempt:
         """Send the campaign's message, marked as a test, to ``to`` (or the sender) the way it would really go.
@@ -311,7 +363,7 @@ class PublishingPipeline:
         builder = MessageBuilder(
             dataclasses.replace(draft, subject=f"[Test] {draft.subject}"), self._sender, campaign.name
         )
-        where, params = parse_query(campaign.audience).where()
+        where, params = self._selection(campaign.audience).where()
         row = await self._db.aread(lambda db: next(audiences.unsuppressed(db, where, params), None))
         values = audiences.filled_values(row) if row is not None else {}
         now = self._clock.now()

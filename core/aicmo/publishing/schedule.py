@@ -10,7 +10,8 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from aicmo.clock import parse_rfc3339
-from aicmo.crm.query import parse_query
+from aicmo.crm.segments import select
+from aicmo.errors import QueryInvalid
 from aicmo.store import campaigns, deliveries
 from aicmo.store.campaigns import CampaignStatus
 
@@ -20,14 +21,17 @@ LATE_AFTER = timedelta(hours=12)
 
 
 def begin(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
-    """Set the campaign running and freeze its audience; how many that are. Raises ``IllegalTransition``."""
-    before = campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
-    where, params = parse_query(before.audience).where()
+    """Set the campaign running and freeze its audience; how many that are.
+
+    Raises ``IllegalTransition``, and ``QueryInvalid`` when a segment that the audience names is not what it was.
+    """
+    where, params = select(db, campaigns.get(db, campaign_id).audience, now=now).where()
+    campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
     return deliveries.freeze(db, campaign_id, FIRST_STEP, where, params, now)
 
 
 def start_due(db: sqlite3.Connection, now: datetime) -> None:
-    """Begin the scheduled campaigns whose time has come; pause those that are late."""
+    """Begin the scheduled campaigns whose time has come; pause those that are late, or cannot tell their audience."""
     for campaign_id in campaigns.due_ids(db, now):
         campaign = campaigns.get(db, campaign_id)
         assert campaign.scheduled_at is not None  # that is what made it due
@@ -40,5 +44,8 @@ def start_due(db: sqlite3.Connection, now: datetime) -> None:
                 CampaignStatus.PAUSED,
                 pause_reason=f"{hours} hours late; resume it to send all the same",
             )
-        else:
+            continue
+        try:
             begin(db, campaign_id, now)
+        except QueryInvalid as error:
+            campaigns.move(db, campaign_id, CampaignStatus.PAUSED, pause_reason=error.message)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from aicmo.gateways.attempt import Applied, Attempt, Outcome
-from aicmo.gateways.chain import ChainResult
+from aicmo.gateways.chain_answer import ChainResult
 from aicmo.store.deliveries import State, Verdict
 
 BACKOFF = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240, 480, 720, 720))

@@ -353,13 +353,27 @@ def resolve(db: sqlite3.Connection, campaign_id: int, address: str, to: State, n
     if to not in MOVES[State.UNKNOWN]:
         raise IllegalTransition(f"An unknown delivery cannot become {to}.", hint="Say sent, failed or queued.")
     changed = db.execute(
-        """UPDATE delivery SET state = ?, reason = 'a person said so', at = ?
+        """UPDATE delivery SET state = ?, reason = 'a person said so', at = ?,
+                  attempts = CASE WHEN ? = 'queued' THEN 0 ELSE attempts END
            WHERE campaign_id = ? AND state = 'unknown' AND ? IN ('', address)""",
-        (to, rfc3339(now), campaign_id, address),
+        (to, rfc3339(now), to, campaign_id, address),
     ).rowcount
     if not changed:
         raise NotFound(f"Campaign {campaign_id} has no unknown delivery{' to that address' if address else ''}.")
     return changed
+
+
+def settle_by_evidence(db: sqlite3.Connection, delivery_id: int, message_id: str, evidence: str, now: datetime) -> bool:
+    """It has been shown that this Message-ID went, so an unknown delivery is ``SENT``; ``evidence`` becomes its reason.
+
+    ``False`` when it is not unknown any more, whoever was faster: evidence never overrules a person or a server.
+    """
+    assert State.SENT in MOVES[State.UNKNOWN]
+    changed = db.execute(
+        "UPDATE delivery SET state = 'sent', reason = ?, at = ? WHERE id = ? AND message_id = ? AND state = 'unknown'",
+        (evidence, rfc3339(now), delivery_id, message_id),
+    ).rowcount
+    return bool(changed)
 
 
 def listed(
@@ -391,15 +405,6 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         attempts=row["attempts"],
         retry_at=row["retry_at"] or "",
         at=row["at"],
-    )
-
-
-def unknown_total(db: sqlite3.Connection) -> int:
-    """Over all campaigns: the deliveries that await a person's decision."""
-    return int(
-        db.execute(
-            "SELECT count(*) FROM campaign JOIN delivery ON campaign_id = campaign.id AND state = 'unknown'"
-        ).fetchone()[0]
     )
 
 

@@ -10,21 +10,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, AuthNeeded
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome
 from aicmo.gateways.imap_reply import Reply, judge, read_reply
+from aicmo.gateways.imap_sent import find_traces
 from aicmo.gateways.imap_session import Found, ImapSession, Refused, open_session
-from aicmo.gateways.inbound import FetchedMail, MailBatch, SkippedMail
+from aicmo.gateways.inbound import FetchedMail, MailBatch, SkippedMail, Traces
 from aicmo.gateways.local_fault import is_here
+from aicmo.gateways.oauth import OAuthSettings, TokenKeeper, goes_with_xoauth2
 from aicmo.gateways.sasl import as_echoed
 from aicmo.gateways.tls import tls_problem, verifying_context
 from aicmo.text import one_line, shown
@@ -48,7 +51,9 @@ class ImapSettings(BaseModel):
     username: str = Field(default="", pattern=r"^[^\x00\r\n]*$")
     """Whose mailbox; without it nothing is asked of the server."""
     auth: Literal["password", "xoauth2"] = "password"
-    """With ``xoauth2`` the secret is an access token, best from ``password_cmd``: tokens live for an hour."""
+    """With ``xoauth2`` an access token is shown: from ``oauth``, else the secret is one, best from ``password_cmd``."""
+    oauth: OAuthSettings | None = None
+    """How access tokens are got; with it no password is asked for."""
     password_env: str | None = None
     password_cmd: list[str] | None = Field(default=None, min_length=1)
     password: SecretStr | None = None
@@ -56,8 +61,12 @@ class ImapSettings(BaseModel):
     """For every step; while mail is coming in, for every 64 kB of it."""
     largest_mail_bytes: int = Field(default=25 * 1024 * 1024, gt=0)
     """A larger mail is skipped and reported."""
+    sent_mailbox: str = Field(default="", max_length=500)
+    """Where copies of sent mail lie; empty: the one the server marks as such, else one with a usual name."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's, for a private authority."""
+
+    _oauth_is_shown = field_validator("oauth")(goes_with_xoauth2)
 
 
 class ImapProvider:
@@ -74,12 +83,15 @@ class ImapProvider:
         settings: ImapSettings,
         *,
         secret: Callable[[], str] | None = None,
+        tokens: TokenKeeper | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """``secret`` fetches the password or token; it may block and raise ``AuthNeeded``."""
+        """``secret`` fetches the password or token; it may block and raise ``AuthNeeded``. ``tokens`` has access tokens
+        in its place."""
         self.name = name
         self.settings = settings
         self._fetch_secret = secret
+        self._tokens = tokens
         self._secrets: set[str] = set()
         """Every secret that was ever used here: each is masked in whatever a server says."""
         self._clock = clock
@@ -88,7 +100,10 @@ class ImapProvider:
     def fingerprint(self) -> str:
         """See ``Provider``. Of the secret only 16 bits go in: enough to see it change, too few to guess it from."""
         where = self.settings.model_dump_json(include={"host", "port", "security", "username", "auth", "ca_file"})
-        secret = hashlib.blake2b(self._secret().encode(), digest_size=2).hexdigest()
+        if self._tokens is not None:
+            secret = self._tokens.fingerprint()
+        else:
+            secret = hashlib.blake2b(self._secret().encode(), digest_size=2).hexdigest()
         return f"{hashlib.blake2b(where.encode(), digest_size=8).hexdigest()}-{secret}"
 
     async def check(self) -> Attempt:
@@ -137,6 +152,18 @@ class ImapProvider:
         batch = MailBatch(mailbox, validity, rescan, tuple(mails), tuple(skipped), last_uid, more)
         return Answer(self._attempt(Outcome.OK, way, started), batch)
 
+    async def find_sent(self, message_ids: Sequence[str], since: datetime) -> Answer[Traces]:
+        """Which of our mails, let go at ``since`` or later, have left a trace in this account; see ``Traces``."""
+        started, way = self._clock.monotonic(), _Way()
+        try:
+            async with self._session(way) as session:
+                traces = await find_traces(
+                    session, message_ids, since, sent_mailbox=self.settings.sent_mailbox, entering=way.enter
+                )
+        except (Refused, _Unusable, AicmoError, OSError) as error:
+            return Answer(self._failed(error, way, started))
+        return Answer(self._attempt(Outcome.OK, way, started), traces)
+
     async def close(self) -> None:
         """See ``Provider``."""
 
@@ -183,14 +210,30 @@ class ImapProvider:
 
     @asynccontextmanager
     async def _session(self, way: _Way) -> AsyncIterator[ImapSession]:
-        """A conversation, encrypted and logged in as configured; taken leave of, or cut when it broke."""
+        """A conversation, encrypted and logged in as configured; taken leave of, or cut when it broke.
+
+        An access token can be withdrawn before its time, so one that is refused is renewed and shown anew, once.
+        """
+        try:
+            session = await self._opened(way)
+        except _TokenRefused:
+            session = await self._opened(way)
+        try:
+            yield session
+        except BaseException:
+            session.abort()
+            raise
+        await session.log_out()
+
+    async def _opened(self, way: _Way) -> ImapSession:
         settings = self.settings
+        way.phase = "connect"
         if settings.security == "none" and not is_here(settings.host):
             raise _Unusable(
                 f"The password is not sent to {settings.host} without encryption; set security to tls or starttls."
             )
         context = None if settings.security == "none" else await self._tls_context()
-        secret = await asyncio.to_thread(self._secret)
+        secret = await asyncio.to_thread(self._secret) if self._tokens is None else ""
         try:
             session = await open_session(
                 settings.host,
@@ -208,11 +251,10 @@ class ImapProvider:
                 await session.start_tls(context)
             way.phase = "auth"
             await self._log_in(session, secret)
-            yield session
         except BaseException:
             session.abort()
             raise
-        await session.log_out()
+        return session
 
     async def _log_in(self, session: ImapSession, secret: str) -> None:
         if not self.settings.username:
@@ -221,11 +263,23 @@ class ImapProvider:
         if self.settings.auth == "xoauth2":
             if "AUTH=XOAUTH2" not in offered:
                 raise _Unusable(f"{self.settings.host} takes no access token (XOAUTH2); set auth to password.")
-            await session.log_in_with_token(self.settings.username, secret, at_once="SASL-IR" in offered)
+            await self._show_token(session, secret, at_once="SASL-IR" in offered)
         elif "LOGINDISABLED" in offered:
             raise _Unusable(f"{self.settings.host} takes no password on this connection.")
         else:
             await session.log_in(self.settings.username, secret)
+
+    async def _show_token(self, session: ImapSession, token: str, *, at_once: bool) -> None:
+        if self._tokens is not None:
+            token = await self._tokens.access_token()
+            self._secrets.add(token)
+        try:
+            await session.log_in_with_token(self.settings.username, token, at_once=at_once)
+        except Refused as error:
+            if self._tokens is None or judge("auth", self._reply(error)) is not Outcome.AUTH:
+                raise
+            self._tokens.refused(token)
+            raise _TokenRefused(error.word, error.text) from None
 
     def _secret(self) -> str:
         if self._fetch_secret is None:
@@ -254,7 +308,8 @@ class ImapProvider:
         if isinstance(error, _Unusable):
             return self._attempt(Outcome.AUTH, way, started, detail=str(error))
         if isinstance(error, AicmoError):
-            return self._attempt(Outcome.AUTH, way, started, detail=error.message)
+            outcome = Outcome.TRANSIENT if error.retryable else Outcome.AUTH
+            return self._attempt(outcome, way, started, detail=error.message)
         if problem := tls_problem(error, ports=_PORTS):
             return self._attempt(Outcome.AUTH, way, started, detail=f"{self.settings.host}: {problem}")
         detail = str(error) or "The server did not answer in time."
@@ -274,6 +329,13 @@ class _Way:
     """How far a conversation got."""
 
     phase: str = "connect"
+
+    def enter(self, phase: str) -> None:
+        self.phase = phase
+
+
+class _TokenRefused(Refused):
+    """An access token of ours, for good; another one may be had."""
 
 
 class _Unusable(Exception):
