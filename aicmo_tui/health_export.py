@@ -46,12 +46,14 @@ def record(row: Row) -> dict[str, object]:
         "kind": provider.kind,
         "state": provider.state,
         "reason": provider.reason or None,
+        "since": _time(provider.since),
         "closed_at": _time(provider.closed_at),
         "serves": row.serves,
         "serves_since": _time(row.chain.since) if row.serves else None,
         "score": None if provider.score is None else round(provider.score, 3),
         "observations": provider.observations,
         "latency_ms": provider.latency_ms,
+        "cost": provider.cost.told if provider.cost else None,
         "last_success_at": _time(provider.last_success_at),
         "last_error_at": _time(provider.last_error_at),
         "last_error_class": row.error_class or None,
@@ -72,6 +74,7 @@ def entry(change: StateChange) -> dict[str, str]:
         "before": change.before,
         "after": change.after,
         "why": one_line(change.why),
+        "seen_by": one_line(change.by),
     }
 
 

@@ -31,8 +31,12 @@ def show(run: Run) -> None:
             "providers": _effective(loaded),
         }
     ):
-        secret = key.rpartition(".")[2] in SECRET_KEYS
-        found.append({"key": key, "value": MASK if secret and value else value, "source": loaded.origin(key)})
+        name = key.rpartition(".")[2]
+        if name in SECRET_KEYS and value:
+            value = MASK
+        elif name == "url":
+            value = _without_path(str(value))
+        found.append({"key": key, "value": value, "source": loaded.origin(key)})
     paths = run.paths
     found += [
         {"key": "paths.config_file", "value": str(paths.config_file), "source": _place(run.config, "AICMO_CONFIG")},
@@ -63,6 +67,14 @@ def _effective(loaded: Any) -> dict[str, dict[str, Any]]:
         name: provider_settings(loaded, name).model_dump(mode="json") if block.get("kind") in PROVIDERS else block
         for name, block in loaded.providers.items()
     }
+
+
+def _without_path(url: str) -> str:
+    """Where it leads. Whoever knows a hook's path may call it."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}/{MASK}" if parts.path.strip("/") or parts.query else url
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from aicmo.gateways.selfcheck import Checked
     from aicmo.gateways.status import HealthReport, ProviderHealth
+    from aicmo.provider_state import StateChange
     from aicmo.services import Services
 
     Look = Callable[[], HealthReport]
@@ -44,11 +45,12 @@ GLYPHS = {
     "no data": "○",
     "unsupported": "○",
 }
+CHANGES_SHOWN = 5
 REDRAW_S = 2.0
 _SPANS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-@verb(failure_code=EXIT_CODES["unknown"])
+@verb(changes=True, failure_code=EXIT_CODES["unknown"])
 @click.option("--status", is_flag=True, help="The stored state, without asking any provider.")
 @click.option("--watch", is_flag=True, help="Keep watching, until interrupted; with --json one object a line.")
 @click.option("--interval", type=click.FloatRange(min=0.1), metavar="S", help="Seconds between looks.  [default: 2]")
@@ -89,6 +91,8 @@ def health(
         raise click.UsageError("--for says how long to --force or --disable.")
     if interval is not None and not watch:
         raise click.UsageError("--interval goes with --watch.")
+    if run.dry_run and not words:
+        raise click.UsageError("--dry-run goes with --force, --disable or --reset.")
     textfile = Path(prometheus) if prometheus else None
     try:
         with _open(run) as (services, look):
@@ -119,7 +123,7 @@ def _open(run: Run) -> Iterator[tuple[Services, Look]]:
     from aicmo.workspace import open_workspace
 
     try:
-        workspace = open_workspace(run.paths, config)
+        workspace = open_workspace(run.paths, config, rehearsal=run.dry_run)
     except StoreError as error:
         trouble = error
     else:
@@ -221,12 +225,14 @@ def _say_word(run: Run, services: Services, look: Look, word: str, name: str, sp
     until = SYSTEM_CLOCK.now() + lasts
     ends = f"until {until:%Y-%m-%d %H:%M} UTC"
     question, done = {
-        "force": (f"Use {name} whatever its state, {ends}?", f"{name} is forced {ends}."),
-        "disable": (f"Do not use {name} {ends}?", f"{name} is disabled {ends}."),
-        "reset": (f"Put {name} back in service with a clean slate?", f"{name} is reset."),
+        "force": (f"Use {name} whatever its state, {ends}?", f"forced {ends}"),
+        "disable": (f"Do not use {name} {ends}?", f"disabled {ends}"),
+        "reset": (f"Put {name} back in service with a clean slate?", "reset"),
     }[word]
     if not run.confirm(question):
         raise ApprovalNeeded(question, hint="Say --yes to agree beforehand.")
+    if run.dry_run:
+        services.registry.rehearse()
 
     async def change() -> None:
         registry = services.registry
@@ -239,9 +245,10 @@ def _say_word(run: Run, services: Services, look: Look, word: str, name: str, sp
             await services.part()
 
     run_async(change())
-    run.say(done)
+    run.say(f"Nothing was changed; {name} would be {done}, and then:" if run.dry_run else f"{name} is {done}.")
     report = look()
-    output.document(record(report), run.form, _told(report))
+    document = record(report)
+    output.document({**document, "status": "dry_run"} if run.dry_run else document, run.form, _told(report))
     return 0
 
 
@@ -289,8 +296,20 @@ def record(report: HealthReport) -> dict[str, Any]:
                 "cause": each.cause,
                 "detail": each.detail or None,
                 "action": each.action,
+                "samples": list(each.samples),
             }
             for each in report.recommendations
+        ],
+        "changes": [
+            {
+                "at": rfc3339(each.at),
+                "provider": each.name,
+                "before": each.before,
+                "after": each.after,
+                "why": each.why,
+                "seen_by": each.by or None,
+            }
+            for each in report.changes
         ],
     }
 
@@ -301,9 +320,11 @@ def _provider(provider: ProviderHealth) -> dict[str, Any]:
         "kind": provider.kind,
         "state": provider.state,
         "reason": provider.reason or None,
+        "since": _time(provider.since),
         "score": None if provider.score is None else round(provider.score, 3),
         "observations": provider.observations,
         "latency_ms": provider.latency_ms,
+        "latency_spread_ms": provider.latency_spread_ms,
         "last_success_at": _time(provider.last_success_at),
         "last_error": provider.last_error or None,
         "last_error_at": _time(provider.last_error_at),
@@ -318,7 +339,25 @@ def _provider(provider: ProviderHealth) -> dict[str, Any]:
             "resets_at": _time(provider.quota.quota.resets_at),
             "told_at": _time(provider.quota.told_at),
         },
+        "token": provider.token
+        and {
+            "expires_at": _time(provider.token.expires_at),
+            "expires_in_s": provider.token.expires_in_s(SYSTEM_CLOCK.now()),
+            "refreshed_at": _time(provider.token.refreshed_at),
+            "signed_in": provider.token.signed_in,
+            "trouble": provider.token.why or None,
+        },
         "budgets": [{"unit": each.unit, "used": each.used, "limit": each.limit} for each in provider.budgets],
+        "lowered_limits": [
+            {"per": each.span, "allowed": each.allowed, "configured": each.configured, "until": _time(each.until)}
+            for each in provider.lowered
+        ],
+        "cost": provider.cost
+        and {
+            "elsewhere": provider.cost.elsewhere,
+            "wasted": provider.cost.wasted,
+            "unknown": provider.cost.unknown,
+        },
     }
 
 
@@ -338,8 +377,10 @@ def _broken(error: AicmoError) -> dict[str, Any]:
                 "cause": error.code,
                 "detail": error.message,
                 "action": error.hint,
+                "samples": [],
             }
         ],
+        "changes": [],
         "error": error.as_dict(),
     }
 
@@ -356,9 +397,18 @@ def _told(report: HealthReport) -> list[str]:
         since = f" since {capability.since:%Y-%m-%d %H:%M} UTC" if capability.since else ""
         lines.append(f"{capability.capability}: {capability.status}, served by {capability.serving or 'nobody'}{since}")
         lines += [_line(provider) for provider in capability.providers]
-    lines += [f"DO {each.told}: {each.action}" for each in report.recommendations if each.severity != "info"]
-    lines += [f"better: {each.told}: {each.action}" for each in report.recommendations if each.severity == "info"]
+    for word, urgent in (("DO", True), ("better:", False)):
+        for each in report.recommendations:
+            if (each.severity != "info") is urgent:
+                lines.append(f"{word} {each.told}: {each.action}")
+                lines += [f"   {sample}" for sample in each.samples]
+    lines += [_change(each) for each in report.changes[:CHANGES_SHOWN]]
     return lines
+
+
+def _change(change: StateChange) -> str:
+    seen = f" (seen by: {change.by})" if change.by else ""
+    return f"{change.at:%Y-%m-%d %H:%M:%S} UTC  {change.name}: {change.before} -> {change.after}, {change.why}{seen}"
 
 
 def _line(provider: ProviderHealth) -> str:
@@ -368,8 +418,14 @@ def _line(provider: ProviderHealth) -> str:
         quota = provider.quota.quota
         parts.append(f"{quota.left:,}{f' of {quota.limit:,}' if quota.limit else ''} {quota.unit} left")
     parts += [f"{each.used:,} of {each.limit:,} {each.unit} used this month" for each in provider.budgets if each.limit]
+    if provider.token is not None:
+        parts.append(provider.token.told(SYSTEM_CLOCK.now()))
     if provider.reason:
         parts.append(provider.last_error or provider.reason)
+    if provider.since and provider.state not in ("ok", "slow"):
+        parts.append(f"since {provider.since:%Y-%m-%d %H:%M:%S} UTC")
+    if provider.cost is not None and provider.state not in ("ok", "slow"):
+        parts.append(provider.cost.told)
     if provider.next_probe_at:
         parts.append(f"again at {provider.next_probe_at:%Y-%m-%d %H:%M:%S} UTC")
     return " · ".join(parts)

@@ -27,7 +27,7 @@ from aicmo.store.usage import sent_within
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, TITLE, clock_time, empty, fit, line, lines, state, value
 from aicmo_tui.screens.frame import Frame
-from aicmo_tui.screens.health_view import COLUMNS, Row, Used, about, last_check, log
+from aicmo_tui.screens.health_view import COLUMNS, Row, Used, about, advised, last_check, log
 from aicmo_tui.widgets.dialogs import Ask, Choose, confirm
 from aicmo_tui.widgets.facts import LABEL_CELLS, Fact, Facts
 from aicmo_tui.widgets.lazy_table import LazyTable, Rows
@@ -55,6 +55,8 @@ class Seen:
     providers: Mapping[str, Any]
     """By name; one whose configuration is wrong is not among them."""
     now: datetime
+    ours: str
+    """How a person knows this process."""
 
 
 class HealthScreen(Frame):
@@ -63,8 +65,8 @@ class HealthScreen(Frame):
     HELP = """## Health
 Each provider in the order it is asked; `◂` serves now, and for how long. One that fails rests (`cooling`) and is tried
 again by itself; `blocked` waits for you or for a reset; `flapping` came and went too often and is held back. The score
-is the share that went well lately, with how many stand behind it. The bars are the latencies of its last checks; a dot
-is one that failed. `enter` shows everything known of one.
+is the share that went well lately, with how many stand behind it. The bars are the latencies of its last calls (of its
+checks, where nobody called it); a dot is one that failed. `enter` shows everything known of one.
 
 `p` asks the provider now how it is. `f` uses it whatever its state, `d` does not use it, both for a time you choose;
 `r` ends that, and puts it back in service."""
@@ -109,7 +111,7 @@ is one that failed. `enter` shows everything known of one.
         self._seen = seen
         self.query_one(".list").border_subtitle = last_check(seen.rows)
         self.query_one("#providers", LazyTable).reload(Rows(seen.rows))
-        self.query_one("#log", Static).update(log(seen.changes, seen.general, seen.now))
+        self.query_one("#log", Static).update(log(seen.changes, seen.general, seen.now, seen.ours))
 
     def on_lazy_table_moved(self, event: LazyTable.Moved) -> None:
         self.at = event.row
@@ -178,7 +180,7 @@ is one that failed. `enter` shows everything known of one.
             again = f" Not before {clock_time(attempt.retry_at)}." if attempt.retry_at else ""
             self.app.tell(f"{row.name} was not asked: {said}.{again}")
         else:
-            hint = row.advice.action if row.advice else "It is tried again by itself."
+            hint = advised(row.advice, row.now) if row.advice else "It is tried again by itself."
             self.app.report(ProviderUnavailable(f"{row.name} does not do well: {attempt.outcome} {said}", hint=hint))
 
     async def _override(self, row: Row, word: str) -> None:
@@ -286,7 +288,7 @@ def read_health(workspace: Workspace) -> Seen:
     ]
     # What is in doubt is a campaign's matter, and stands in the header of every screen.
     general = [each for each in report.recommendations if not each.provider and each.cause != "unknown"]
-    return Seen(rows, registry.events(CHANGES_SHOWN), general, providers, now)
+    return Seen(rows, registry.events(CHANGES_SHOWN), general, providers, now, registry.by)
 
 
 def sent(workspace: Workspace, provider: Any, now: datetime) -> Iterable[Used]:

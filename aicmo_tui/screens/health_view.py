@@ -10,6 +10,8 @@ from aicmo.check_state import SelfCheck
 from aicmo.gateways.recommendations import Recommendation
 from aicmo.gateways.status import SERVING, CapabilityHealth, ProviderHealth, ToldQuota
 from aicmo.provider_state import StateChange
+from aicmo.text import one_line
+from aicmo.token_state import TokenStanding
 from aicmo_tui.present import (
     ACCENT,
     BAD,
@@ -38,6 +40,8 @@ EDIT, RESET = ("e", " opens it"), ("r", " resets it")
 KEYS = {
     "auth": EDIT,
     "config": EDIT,
+    "sign_in": EDIT,
+    "oauth_client": EDIT,
     "unsupported": EDIT,
     "rate_limited": EDIT,
     "budget_low": EDIT,
@@ -151,9 +155,8 @@ def score_cell(row: Row) -> Content:
 
 
 def trend_cell(row: Row) -> Content:
-    """The course of its last checks; a dot is one that failed."""
-    check = row.provider.check
-    return sparkline(check.recent if check else (), TREND_CELLS)
+    """The course of its last calls; a dot is one that failed."""
+    return sparkline(row.provider.recent_ms, TREND_CELLS)
 
 
 def latency_cell(row: Row) -> Content:
@@ -195,21 +198,32 @@ def about(row: Row, *, editable: bool) -> list[Fact]:
     provider = row.provider
     facts = [(line(""), state_line(row))]
     if row.advice and not provider.override_until:  # a person's word says itself how it ends
-        facts.append((line(("do", WARN)), line(value(row.advice.action, TITLE), _hint(row.advice, editable))))
+        action = value(advised(row.advice, row.now), TITLE)
+        facts.append((line(("do", WARN)), line(action, _hint(row.advice, editable))))
+        facts += [(_label("such as"), value(sample)) for sample in row.advice.samples]
     facts.append((_label("serves"), serving_line(row)))
     if provider.last_error_at:
         kind = (row.error_class.replace("_", " "), WARN)
         said = line(f"{_when(provider.last_error_at, row.now)} ", kind, " ", value(provider.last_error))
         facts.append((_label("last error"), said))
+    if provider.cost:
+        facts.append((_label("cost so far" if provider.closed_at else "it cost"), line(provider.cost.told)))
     good = provider.last_success_at
     told = f"{_when(good, row.now)}, {ago(good, row.now)} ago" if good else "nothing went through it yet"
     facts.append((_label("last good"), line(told)))
     if provider.score is not None:
-        well = line(score_cell(row), " went well, in ", latency_cell(row), " on average ", trend_cell(row))
+        spread_ms = provider.latency_spread_ms
+        about_so = f" ± {number(round(spread_ms))}" if spread_ms else ""
+        well = line(score_cell(row), " went well, in ", latency_cell(row), f"{about_so} on average ", trend_cell(row))
         facts.append((_label("lately"), well))
     if provider.quota:
         facts.append((_label("quota"), line(quota(provider.quota), (told_when(provider.quota, row.now), MUTED))))
     facts += [(_label("budget"), budget(each, each.unit, each.within)) for each in budgets(row)]
+    if provider.token:
+        facts.append((_label("token"), token(provider.token, row.now)))
+    for rate in provider.lowered:
+        said = line((number(rate.allowed), WARN), f" a {rate.span} of {number(rate.configured)} set, as it said itself")
+        facts.append((_label("its limit"), said))
     if provider.check and provider.check.checked_at:
         facts.append((_label("checked"), checked(provider.check, row.now)))
     return facts
@@ -219,9 +233,10 @@ def state_line(row: Row) -> Content:
     """The state with its times: since when, and when it is tried again or the person's word ends."""
     provider = row.provider
     if provider.override_until:
+        since = f" · since {_when(provider.since, row.now)}" if provider.since else ""
         ends = f" by hand until {_when(provider.override_until, row.now)}, {row.left} left; r ends it"
-        return line(state(provider.state), ends)
-    since = f" since {_when(provider.closed_at, row.now)}" if provider.closed_at else ""
+        return line(state(provider.state), ends, since)
+    since = f" since {_when(provider.since, row.now)}" if provider.since else ""
     why = f" ({row.reason})" if row.reason else ""
     again = f" · tried again {_when(row.until, row.now)}, in {row.left}" if row.until else ""
     return line(state(provider.state), since, why, again)
@@ -264,6 +279,14 @@ def told_when(told: ToldQuota, now: datetime) -> str:
     return f"{of}{renewed}, as it said {ago(told.told_at, now)} ago"
 
 
+def token(standing: TokenStanding, now: datetime) -> Content:
+    """How long the OAuth access token holds, and what keeps it from being renewed."""
+    left_s = standing.expires_in_s(now)
+    ends = "none yet" if left_s is None else f"expires in {countdown(left_s)}"
+    why = line(" · ", value(standing.why, BAD if standing.needs_person else WARN)) if standing.why else line("")
+    return line(ends, why)
+
+
 def checked(check: SelfCheck, now: datetime) -> Content:
     well = check.outcome == "ok"
     found = line(("well", GOOD)) if well else line((check.outcome.replace("_", " "), WARN), " ", value(check.detail))
@@ -278,10 +301,16 @@ def change_line(change: StateChange, now: datetime) -> Content:
     return line(when, value(change.name, TITLE), " → ", state(change.after), "  ", value(change.why))
 
 
-def log(changes: Sequence[StateChange], general: Sequence[Recommendation], now: datetime) -> Content:
-    """The newest first; above it what concerns no single provider, with what to do about it."""
-    rows = [line(("▲ ", WARN), value(each.told, WARN), " ", value(each.action)) for each in general]
-    rows += [change_line(change, now) for change in changes]
+def log(changes: Sequence[StateChange], general: Sequence[Recommendation], now: datetime, ours: str) -> Content:
+    """The newest first; above it what concerns no single provider. Of changes in a row that one process saw, unless it
+    is ``ours``, the newest says so."""
+    rows = [line(("▲ ", WARN), value(each.told, WARN), " ", value(advised(each, now))) for each in general]
+    seen_by = ours
+    for change in changes:
+        rows.append(change_line(change, now))
+        news, seen_by = change.by != seen_by, change.by
+        if news and change.by not in ("", ours):
+            rows.append(line((" " * 9, MUTED), (f"seen by: {one_line(change.by)}", MUTED)))
     return lines(rows or [line(("No provider has changed its state.", MUTED))])
 
 
@@ -291,7 +320,18 @@ CHANGE_COLUMNS = [
     Column("Before", 10, lambda change: state(change.before), priority=1),
     Column("After", 10, lambda change: state(change.after)),
     Column("Why", 20, lambda change: value(change.why), grow=4),
+    Column("Seen by", 21, lambda change: value(change.by, MUTED), priority=2),
 ]
+
+
+def advised(advice: Recommendation, now: datetime) -> str:
+    """The one thing to do, with its time as a clock here shows it."""
+    return advice.action_at(lambda until: _when_and_left(until, now))
+
+
+def _when_and_left(moment: datetime, now: datetime) -> str:
+    """``14:52:00 (in 47:00)``."""
+    return f"{_when(moment, now)} (in {countdown((moment - now).total_seconds())})"
 
 
 def _when(moment: datetime, now: datetime) -> str:

@@ -76,6 +76,24 @@ class ProviderState:
     override: str = ""
     """``forced``, ``disabled``, or empty."""
     override_until: datetime | None = None
+    override_at: datetime | None = None
+    """Since when a person's word stands."""
+    back_at: datetime | None = None
+    """When it was last put back in service, or first answered again; ``None`` when it was never away."""
+    poor: bool = False
+    """Shown as doing badly: from a score below 0.80 until one above 0.90, so that the word does not flicker."""
+    latency_spread_s: float | None = None
+    """Decayed mean of how far successful calls were from ``latency_s``; ``None`` before the first."""
+    recent: str = ""
+    """Milliseconds of the last twenty calls, oldest first; ``-`` for one that failed."""
+    elsewhere: int = 0
+    """What its last trouble cost: pieces of work that another provider did in its place,"""
+    wasted: int = 0
+    """calls to it that failed,"""
+    unknown: int = 0
+    """and calls to it of which nobody knows what came."""
+    inputs: str = ""
+    """Samples of our own bad input, when the last calls were nothing else: see ``gateways.refused_input``."""
 
 
 @cache
@@ -94,6 +112,8 @@ class StateChange:
     after: str
     why: str
     """One plain line for a person, without secrets."""
+    by: str = ""
+    """The process that saw it: ``aicmo run, pid 4121``; empty when that was not written down."""
 
 
 Change = Callable[[ProviderState], tuple[ProviderState, StateChange | None]]

@@ -7,30 +7,43 @@ one is broken; and nothing is built before it is needed, so telling the stored s
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.config import Config, config_error
-from aicmo.errors import AicmoError, ConfigInvalid
+from aicmo.errors import AicmoError, ConfigInvalid, NotFound
 from aicmo.gateways import PROVIDERS, HealthRegistry, ProviderChain, load
-from aicmo.gateways.limits import Estimate, LimitGate, LimitStore, NoLimitStore, allowance_of, used
+from aicmo.gateways.limit_store import LimitStore, NoLimitStore, milliseconds, moment
+from aicmo.gateways.limits import Estimate, LimitGate, allowance_of, used
+from aicmo.gateways.rates import SPANS_S, told_limit
 from aicmo.gateways.selfcheck import SelfCheckRegistry, SelfCheckService
-from aicmo.gateways.status import Beside, HealthReport, UnknownSends, health_report
+from aicmo.gateways.status import Beside, HealthReport, LoweredRate, UnknownSends, health_report
 from aicmo.limit_state import LimitUse
 from aicmo.paths import Paths
 from aicmo.secrets import SecretSource
+from aicmo.sign_ins import SignIns
 from aicmo.store.checks import CheckDb
 from aicmo.store.health import HealthDb
 from aicmo.store.limits import LimitDb
+from aicmo.store.network import NetworkDb
+from aicmo.text import shown
+
+if TYPE_CHECKING:
+    from aicmo.gateways.estimate import ChainEstimate
+    from aicmo.gateways.oauth import TokenKeeper
 
 MAIL = "email_sending"
 """What is sent is counted from the ledger, so no gate stands before this chain."""
+
+
+CHANGES_TOLD = 10
+"""Of the log of changes, so many are told with a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,9 @@ class _Shared:
                 opened.callback(limits.close)
                 checks = CheckDb(health)
                 opened.callback(checks.close)
-                registry = HealthRegistry(health, clock=clock)
+                network = NetworkDb(health)
+                opened.callback(network.close)
+                registry = HealthRegistry(health, clock=clock, network=network)
                 return _Shared(registry, SelfCheckRegistry(checks), limits, health, opened=opened.pop_all())
         except AicmoError as error:
             registry = HealthRegistry(clock=clock, degraded=f"Provider health is not shared: {error.message}")
@@ -70,6 +85,8 @@ class Services:
         self.paths = paths
         self.config = config
         self.clock = clock
+        self.sign_ins = SignIns(paths.tokens_dir, config.providers, clock=clock)
+        """Who logs in with OAuth tokens, and how each stands."""
         self._building = threading.RLock()
         self._providers: dict[str, Any] = {}
         self._chains: dict[str, ProviderChain[Any]] = {}
@@ -158,8 +175,18 @@ class Services:
             )
         if name not in self._providers:
             settings = provider_settings(self.config, name)
-            self._providers[name] = provider_class(name, settings, secret=secret_source(name, block), clock=self.clock)
+            more = {"tokens": self.sign_ins.keeper(name, settings.oauth)} if name in self.sign_ins.names else {}
+            secret = secret_source(name, block)
+            self._providers[name] = provider_class(name, settings, secret=secret, clock=self.clock, **more)
         return self._providers[name]
+
+    def token_keeper(self, name: str) -> TokenKeeper:
+        """Who has the access tokens of ``name``. Raises ``NotFound`` where there is no ``oauth``, ``ConfigInvalid``."""
+        if name not in self.sign_ins.names:
+            known = ", ".join(self.sign_ins.names) or "none"
+            raise NotFound(f"There is no provider {shown(name)} with an oauth.", hint=f"There are: {known}.")
+        with self._building:
+            return self.sign_ins.keeper(name, provider_settings(self.config, name).oauth)
 
     def _gate(self, providers: Sequence[Any]) -> LimitGate:
         return LimitGate(self._shared.limits, {each.name: allowance_of(each) for each in providers}, clock=self.clock)
@@ -175,15 +202,17 @@ class Services:
             capability: [(name, str(self.config.providers[name].get("kind", ""))) for name in names]
             for capability, names in self.config.chains.items()
         }
-        states, changes = self.registry.states(), self.registry.events()
-        checks, (budgets, uncounted) = self.self_checks.known(), self._budgets()
+        states, checks = self.registry.states(), self.self_checks.known()
+        uses, uncounted = self._uses()
         reasons = [trouble.message if trouble else "", self.registry.degraded, self.self_checks.degraded, uncounted]
         first = trouble or self._shared.trouble
         beside = Beside(
             checks=checks,
-            budgets=budgets,
+            budgets=self._budgets(uses),
+            lowered=self._lowered(uses),
+            tokens=self.sign_ins.standings(),
             refused=self._refused,
-            changes=changes,
+            changes=self.registry.events(CHANGES_TOLD),
             unknown=unknown,
             offline=self.registry.offline,
             degraded=next((reason for reason in reasons if reason), ""),
@@ -192,24 +221,52 @@ class Services:
         )
         return health_report(chains, states, self.clock.now(), beside)
 
-    def _budgets(self) -> tuple[Mapping[str, tuple[Estimate, ...]], str]:
-        """What is used of each provider's budget this month, and why that cannot be told."""
+    async def estimate(
+        self, capability: str, records: int, cost: Callable[[Any, int], Mapping[str, int]]
+    ) -> ChainEstimate:
+        """What ``records`` records through the chain of ``capability`` would cost at most; nobody is asked or paid.
+
+        ``cost`` is the one that ``ProviderChain.ask_each`` is given: of a provider and a batch of so many, the most
+        that it can cost. Raises ``ConfigInvalid`` for a chain that cannot be built, ``StoreError``.
+        """
+        from aicmo.gateways.estimate import estimate
+
+        chain = self.chain(capability)
+        told = {name: check.quota_left for name, check in self.self_checks.known().items()}
+        return await estimate(chain, records, cost, self._gate(chain.providers).budgets, told)
+
+    def _uses(self) -> tuple[Mapping[tuple[str, str], LimitUse], str]:
+        """What is used of each provider's limits, and why that cannot be told."""
+        if not any({"limits", "monthly_credits"} & set(block) for block in self.config.providers.values()):
+            return {}, ""
+        try:
+            return {(use.provider, use.name): use for use in self._shared.limits.load_all()}, ""
+        except AicmoError as error:
+            return {}, f"Budgets cannot be read: {error.message}"
+
+    def _budgets(self, uses: Mapping[tuple[str, str], LimitUse]) -> Mapping[str, tuple[Estimate, ...]]:
+        """What is used of each provider's budget this month."""
         limited = {
             name: credits
             for name, block in self.config.providers.items()
             if isinstance(credits := block.get("monthly_credits"), int) and not isinstance(credits, bool)
         }
-        if not limited:
-            return {}, ""
-        try:
-            uses = {(use.provider, use.name): use for use in self._shared.limits.load_all()}
-        except AicmoError as error:
-            return {}, f"Budgets cannot be read: {error.message}"
         key = f"credits {self.clock.now():%Y-%m}"  # see LimitUse.name
         return {
             name: (Estimate("credits", 0, used(uses.get((name, key), LimitUse(name, key))), most),)
             for name, most in limited.items()
-        }, ""
+        }
+
+    def _lowered(self, uses: Mapping[tuple[str, str], LimitUse]) -> Mapping[str, tuple[LoweredRate, ...]]:
+        """Which of each provider's rates it has lowered itself."""
+        now_ms, lowered = milliseconds(self.clock.now()), dict[str, tuple[LoweredRate, ...]]()
+        for (name, span), use in uses.items():
+            limits, told = self.config.providers.get(name, {}).get("limits"), told_limit(use, now_ms)
+            configured = limits.get(span) if isinstance(limits, dict) and span in SPANS_S else None
+            if told is not None and isinstance(configured, int) and told < configured:
+                rate = LoweredRate(span, told, configured, moment(use.lowered_until_ms))
+                lowered[name] = (*lowered.get(name, ()), rate)
+        return lowered
 
     # --- closing ------------------------------------------------------------------------------------------------------
 
@@ -224,6 +281,7 @@ class Services:
             await self._opened.registry.close()
         for provider in self._providers.values():
             await provider.close()
+        await self.sign_ins.close()
 
     async def aclose(self) -> None:
         """Part from everybody and close the store."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from textual.widgets import Button
 from trouble import HOSTILE_ERROR, open_healthy, open_services, open_troubled
 
 from aicmo.config import load_config
+from aicmo.gateways import Applied, Attempt, Outcome
 from aicmo.paths import Paths
 from aicmo.sandbox import start_sandbox
 from aicmo.workspace import Workspace, open_workspace
@@ -101,6 +103,58 @@ async def test_the_provider_under_the_cursor_says_what_to_do_its_last_error_quot
         await reads(pilot, "0 credits left of 2,000", "quota 402 insufficient credits")
         await at(pilot, "mx")
         await reads(pilot, "by hand until 14:32:00, 27:00 left; r ends it")
+
+
+async def test_it_says_what_the_trouble_cost_and_which_process_saw_it(troubled: Workspace) -> None:
+    app = app_on(troubled)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_show_screen("health")
+        await at(pilot, "smtp-main")
+        await reads(pilot, "cost so far", "214 sent elsewhere, 1 wasted, 0 unknown", "seen by: aicmo run, pid 4121")
+        await pilot.press("l")
+        await reads(pilot, "Seen by", "aicmo run, pid 4121")
+
+
+async def test_what_this_app_did_itself_needs_no_witness(healthy: Workspace) -> None:
+    await healthy.registry.disable("mx", NOW + timedelta(minutes=5))
+    app = app_on(healthy)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_show_screen("health")
+        await reads(pilot, "by hand, for 5 min")
+        assert "seen by" not in text_of(app)
+        await at(pilot, "mx")
+        await reads(pilot, "by hand until 14:10:00, 5:00 left; r ends it", "since 14:05:00")
+
+
+async def test_times_in_advice_are_the_clocks_here(troubled: Workspace) -> None:
+    app = app_on(troubled)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_show_screen("health")
+        await at(pilot, "apollo")
+        await reads(pilot, "22:54:00 (in 9 h).")
+        assert "UTC" not in text_of(app)
+
+
+async def test_records_that_were_refused_again_and_again_are_shown_shortened(healthy: Workspace) -> None:
+    refused = Attempt("airtable", Outcome.INPUT, Applied.NO, code="422", detail="Unknown field name: Titel")
+    airtable = next(each for each in healthy.self_check.providers if each.name == "airtable")
+    for name in ("bob", "eve", "zoe"):
+        admission = await healthy.registry.admit(airtable)
+        await healthy.registry.record(airtable, refused, admission, concerning=f"{name}@one.example")
+    app = app_on(healthy)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.action_show_screen("health")
+        await at(pilot, "airtable")
+        await reads(pilot, "Correct these records", "e…@one.example: 422 Unknown field name: Titel")
+        assert "bob@" not in text_of(app)
+
+
+async def test_the_bars_are_those_of_real_calls(troubled: Workspace) -> None:
+    app = app_on(troubled)
+    async with app.run_test(size=(160, 40)) as pilot:
+        app.action_show_screen("health")
+        await reads(pilot, "inbox")
+        assert "···" in row_of(app, "inbox")
 
 
 async def test_at_80_by_24_enter_shows_all_that_is_known(troubled: Workspace) -> None:

@@ -82,7 +82,8 @@ class Life:
     def __init__(self, workspace: Workspace) -> None:
         self.clock = Past()
         assert workspace.services.health_db is not None
-        self.registry = HealthRegistry(workspace.services.health_db, clock=self.clock, rng=lambda: 0.5)
+        store, by = workspace.services.health_db, "aicmo run, pid 4121"
+        self.registry = HealthRegistry(store, clock=self.clock, rng=lambda: 0.5, by=by)
         self._checks = CheckDb(workspace.services.health_db)
         self._providers = {each.name: each for each in workspace.self_check.providers}
 
@@ -131,7 +132,8 @@ async def _good_days(life: Life) -> None:
             continue
         usual_ms = 60 + 70 * place
         for minutes_ago in range(26, 14, -1):
-            await life.meets(name, Outcome.OK, minutes_ago=minutes_ago, latency_s=usual_ms / 1000)
+            latency_ms = usual_ms + chance.randrange(usual_ms // 2)
+            await life.meets(name, Outcome.OK, minutes_ago=minutes_ago, latency_s=latency_ms / 1000)
         await life.checked(name, [usual_ms + chance.randrange(usual_ms) for _ in range(12)])
     await life.checked("apollo", [310, 420, 380, 900, 410, 420], left=1_976)
 
@@ -140,6 +142,7 @@ async def _bad_days(life: Life) -> None:
     await _good_days(life)
     refused = "Authentication failed [/foo]"
     await life.meets("smtp-main", Outcome.AUTH, minutes_ago=13, code="535 5.7.8", detail=refused)
+    life.registry.served_elsewhere("smtp-main", 214)
     spent = "insufficient credits"
     await life.meets("apollo", Outcome.QUOTA, minutes_ago=11, code="402", detail=spent, retry_in_s=9 * 3600)
     await life.checked("apollo", [310, 420, 380, None, 410, None], left=0)

@@ -236,6 +236,32 @@ def test_nobody_is_overruled_without_a_yes_or_for_no_time(aicmo: CommandLine, fu
     assert providers(document)["smtp-a"]["state"] == "no data"
 
 
+def test_a_dry_run_says_what_would_follow_and_changes_nothing(aicmo: CommandLine, full_home: Path) -> None:
+    before = aicmo("health", "--json").document
+    would = aicmo("health", "--disable", "smtp-a", "--for", "2h", "--dry-run", "--json").document
+    assert would["status"] == "dry_run"
+    assert (would["capabilities"][0]["serving"], providers(would)["smtp-a"]["state"]) == ("smtp-b", "disabled")
+    told = aicmo("health", "--force", "smtp-b", "--dry-run")
+    assert "Nothing was changed; smtp-b would be forced until" in told.err and "smtp-b  forced" in told.out
+    after = aicmo("health", "--status", "--json").document
+    assert {**after, "at": ""} == {**before, "at": ""}
+    assert aicmo("health", "--disable", "smtp-x", "--dry-run", "--json", code=3).error["code"] == "not_found"
+    for words in ([], ["--status"], ["--watch"]):
+        assert aicmo("health", *words, "--dry-run", "--json", code=3).error["code"] == "usage"
+
+
+def test_a_change_is_told_with_the_process_that_saw_it(aicmo: CommandLine, full_home: Path) -> None:
+    aicmo("health")
+    aicmo("health", "--disable", "smtp-a", "--yes")
+    document = aicmo("health", "--status", "--json", code=1).document
+    change = document["changes"][0]
+    assert (change["provider"], change["before"], change["after"]) == ("smtp-a", "ok", "disabled")
+    assert ", pid " in change["seen_by"]
+    first = document["capabilities"][0]
+    assert first["since"] == providers(document)["smtp-a"]["since"] == change["at"]
+    assert "(seen by: " in aicmo("health", "--status", code=1).out
+
+
 # --- watching ---------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aicmo.gateways.limits import Budgets, RateLimiter, Refusal
+from aicmo.gateways.limits import Budgets, Refusal
+from aicmo.gateways.rates import RateLimiter
 from aicmo.store.health import HealthDb
 from aicmo.store.limits import LimitDb
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +15,13 @@ from fakes import ManualClock
 from http_server import Recording, reply
 from pydantic import ValidationError
 
-from aicmo.gateways import Applied, Outcome
+from aicmo.gateways import Applied, HealthRegistry, Outcome, ProviderChain
 from aicmo.gateways.attempt import Answer, Quota
 from aicmo.gateways.leads import EmailStatus, Enrichment, Lead
+from aicmo.gateways.limits import Allowance, LimitGate
 from aicmo.gateways.providers.apollo import ApolloProvider, ApolloSettings
+from aicmo.store.health import HealthDb
+from aicmo.store.limits import LimitDb
 
 KEY = "apollo-canary-key-1234"
 JANE = Lead(first_name="Jane", last_name="Doe", domain="example.com")
@@ -487,3 +491,40 @@ def test_a_budget_is_told_only_when_there_is_one() -> None:
         return ApolloProvider("apollo", ApolloSettings(**settings)).monthly
 
     assert monthly() == {} and monthly(monthly_credits=500) == {"credits": 500}
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({"x-rate-limit-minute": "50", "x-rate-limit-hourly": "200", "x-rate-limit-24-hour": "600"},
+         {"minute": 50, "hour": 200, "day": 600}),
+        ({"x-rate-limit-minute": "1000", "x-rate-limit-hourly": "", "x-rate-limit-24-hour": ""}, {"minute": 1000}),
+        ({"x-rate-limit-daily": "2000"}, {"day": 2000}),
+        ({"x-rate-limit-minute": "-1", "x-rate-limit-hourly": "ten", "x-rate-limit-24-hour": "9" * 40}, {}),
+        ({}, {}),
+    ],
+)  # fmt: skip
+async def test_what_apollo_says_it_allows_is_read_and_empty_is_no_limit(
+    headers: dict[str, str], allowed: dict[str, int]
+) -> None:
+    for status in (200, 429):
+        answer = await enrich(httpx.Response(status, headers=headers, json={"person": PERSON}))
+        assert dict(answer.attempt.allowed) == allowed
+
+
+async def test_apollos_own_limit_holds_in_every_process_when_it_is_lower_than_the_configured(tmp_path: Path) -> None:
+    clock, health = ManualClock(), HealthDb(tmp_path / "health.db")
+    store, registry = LimitDb(health), HealthRegistry(health, clock=clock)
+    answer = httpx.Response(200, headers={"x-rate-limit-minute": "2"}, json={"person": PERSON})
+    gates = [LimitGate(store, {"apollo": Allowance({"minute": 50})}, clock=clock) for _ in range(2)]
+    async with apollo(*[answer] * 9) as (provider, transport):
+        chains = [ProviderChain("lead_enrichment", [provider], registry, clock=clock, gate=gate) for gate in gates]
+        outcomes = []
+        for turn in range(4):
+            told = await chains[turn % 2].ask(lambda it: it.enrich([JANE]))
+            outcomes.append(told.final.outcome)
+        assert outcomes == [Outcome.OK, Outcome.OK, Outcome.SKIPPED, Outcome.SKIPPED]
+        assert len(transport.asked) == 2
+    await registry.close()
+    store.close()
+    health.close()

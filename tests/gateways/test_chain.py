@@ -451,6 +451,9 @@ class OneCall:
             return Reservation(provider.name, "1", cost)
         return Refusal(provider.name, Outcome.QUOTA, self.until, "no credits are left")
 
+    async def told(self, provider: Provider, allowed: Mapping[str, int]) -> None:
+        self.allowed = allowed
+
     async def settle(self, reservation: Reservation, spent: Mapping[str, int] | None) -> None:
         self.settled.append(dict(reservation.held if spent is None else spent))
 
@@ -469,6 +472,47 @@ async def test_the_gate_is_asked_before_each_call_and_told_what_it_cost() -> Non
     assert refused.retry_at == gate.until
     assert (await chain.registry.admit(chain.providers[0])).settled  # not its fault
     await chain.registry.close()
+
+
+async def test_the_gate_is_told_what_the_provider_says_it_allows() -> None:
+    clock = ManualClock()
+    gate = OneCall(clock.now())
+    said = attempt("a", Outcome.RATE_LIMITED, code="429", allowed=(("minute", 20),))
+    chain = chain_of(FakeProvider("a", said), clock=clock, gate=gate)
+    await call(chain)
+    assert gate.allowed == {"minute": 20}
+    await chain.registry.close()
+
+
+async def test_what_another_did_in_its_place_is_put_on_its_bill() -> None:
+    clock = ManualClock()
+    first = FakeProvider("a", *[Outcome.TRANSIENT] * 3)
+    chain = chain_of(first, FakeProvider("b"), FakeProvider("c"), clock=clock)
+    for _ in range(10):
+        assert (await call(chain)).served_by == "b"
+    await chain.registry.flush()
+    states = chain.registry.states()
+    assert (states["a"].elsewhere, states["a"].wasted, states["b"].elsewhere) == (10, 3, 0)
+    assert "c" not in states
+    await chain.registry.close()
+
+
+class OnlyTheSecond(OneCall):
+    async def take(self, provider: Provider, *, cost: Mapping[str, int]) -> Reservation | Refusal:
+        self.left = provider.name == "b"
+        return await super().take(provider, cost=cost)
+
+
+async def test_neither_a_miss_nor_a_limit_of_ours_is_on_anybodys_bill() -> None:
+    clock = ManualClock()
+    chain = chain_of(FakeProvider("a"), FakeProvider("b"), clock=clock, gate=OnlyTheSecond(clock.now()))
+    assert (await chain.ask(reads())).value == "b"
+    misses = chain_of(FakeProvider("a", Outcome.MISS), FakeProvider("b"), clock=clock)
+    assert (await misses.ask(reads())).value == "b"
+    for each in (chain, misses):
+        await each.registry.flush()
+        assert not any(it.elsewhere for it in each.registry.states().values())
+        await each.registry.close()
 
 
 async def test_without_a_network_nobody_is_to_blame_and_one_call_in_five_seconds_looks_for_it() -> None:

@@ -73,6 +73,15 @@ def test_a_change_sees_what_was_stored_last(db: HealthDb) -> None:
     assert db.get("a").gen == 10
 
 
+def test_what_another_connection_has_written_is_read_at_once(db: HealthDb) -> None:
+    other = HealthDb(db.path)
+    for gen in range(1, 4):
+        other.update("a", lambda found, gen=gen: (replace(found, gen=gen), None))  # type: ignore[misc]
+        assert [db.get("a").gen, db.get("a").gen, db.get("b").gen] == [gen, gen, 0]
+    assert db.get("a") is db.get("a"), "between two writes nothing is read anew"
+    other.close()
+
+
 def test_no_update_is_lost_between_two_that_write_at_once(db: HealthDb) -> None:
     both = [db, HealthDb(db.path)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,22 +14,19 @@ from hypothesis import strategies as st
 
 from aicmo.errors import InvalidInput, StoreLocked
 from aicmo.gateways import Outcome
+from aicmo.gateways.limit_store import MemoryLimitStore, NoLimitStore
 from aicmo.gateways.limits import (
     RESERVATION_S,
-    SPANS_S,
     Allowance,
     Budgets,
     LimitGate,
-    MemoryLimitStore,
-    NoLimitStore,
-    RateLimiter,
     Refusal,
     Reservation,
     allowance_of,
-    counted_call,
     whole,
 )
-from aicmo.limit_state import LimitUse
+from aicmo.gateways.rates import LOWERED_S, SPANS_S, RateLimiter, counted_call
+from aicmo.limit_state import LimitUse, Step
 from aicmo.store.health import _STEPS, HealthDb
 from aicmo.store.limits import LimitDb
 
@@ -95,31 +92,64 @@ async def test_more_at_once_than_a_span_may_see_is_an_error_not_a_wait(limits: L
         await RateLimiter(limits, {"p": {"minute": 2}}, clock=clock).reserve("p", 3)
 
 
-async def test_what_the_provider_says_of_itself_lowers_a_rate_for_a_while(limits: LimitDb, clock: ManualClock) -> None:
-    limiter = RateLimiter(limits, {"p": {"minute": 5}}, clock=clock)
-    until = clock.at + timedelta(seconds=90)
-    await limiter.lower("p", {"minute": 2, "day": 1}, until)
-    assert [await limiter.reserve("p") for _ in range(2)] == [None, None]
-    assert await limiter.reserve("p") is not None
-    clock.at = until
-    assert [await limiter.reserve("p") for _ in range(5)] == [None] * 5
-    assert await limiter.reserve("p") is not None
+async def test_what_the_provider_says_of_itself_lowers_a_rate_for_an_hour_in_every_process(
+    limits: LimitDb, clock: ManualClock
+) -> None:
+    ours, theirs = (RateLimiter(limits, {"p": {"minute": 5}}, clock=clock) for _ in range(2))
+    await ours.lower("p", {"minute": 2, "day": 1})
+    assert [await theirs.reserve("p") for _ in range(2)] == [None, None]
+    assert await theirs.reserve("p") is not None
+    clock.advance(LOWERED_S)
+    assert [await theirs.reserve("p") for _ in range(5)] == [None] * 5
+    assert await theirs.reserve("p") is not None
 
 
-async def test_a_rate_lowered_to_nothing_is_closed_until_then(limits: LimitDb, clock: ManualClock) -> None:
+async def test_a_rate_lowered_to_nothing_is_closed_until_it_is_believed_no_more(
+    limits: LimitDb, clock: ManualClock
+) -> None:
     limiter = RateLimiter(limits, {"p": {"minute": 5}}, clock=clock)
-    until = clock.at + timedelta(seconds=30)
-    await limiter.lower("p", {"minute": 0}, until)
-    assert await limiter.reserve("p") == until
-    clock.at = until
+    await limiter.lower("p", {"minute": 0})
+    assert await limiter.reserve("p") == clock.at + timedelta(seconds=LOWERED_S)
+    clock.advance(LOWERED_S)
     assert await limiter.reserve("p") is None
 
 
 async def test_a_rate_is_never_raised_above_the_configured(limits: LimitDb, clock: ManualClock) -> None:
     limiter = RateLimiter(limits, {"p": {"minute": 1}}, clock=clock)
-    await limiter.lower("p", {"minute": 100}, clock.at + timedelta(hours=1))
+    await limiter.lower("p", {"minute": 100})
     assert await limiter.reserve("p") is None
     assert await limiter.reserve("p") is not None
+
+
+async def test_of_what_a_provider_says_of_different_requests_the_least_holds(
+    limits: LimitDb, clock: ManualClock
+) -> None:
+    limiter = RateLimiter(limits, {"p": {"minute": 9}}, clock=clock)
+    for most in (4, 2, 4):
+        await limiter.lower("p", {"minute": most})
+    assert [await limiter.reserve("p") for _ in range(2)] == [None, None]
+    assert await limiter.reserve("p") is not None
+
+
+async def test_the_same_word_with_every_answer_is_written_twice_an_hour(limits: LimitDb, clock: ManualClock) -> None:
+    writes = CountingLimits(limits)
+    limiter = RateLimiter(writes, {"p": {"minute": 9}}, clock=clock)
+    for _ in range(3600):
+        await limiter.lower("p", {"minute": 4, "day": 600})
+        clock.advance(1)
+    assert writes.count == 2
+    for _ in range(10):
+        await limiter.lower("q", {"minute": 4})
+    assert writes.count == 2
+
+
+class CountingLimits:
+    def __init__(self, limits: LimitDb) -> None:
+        self._limits, self.load_all, self.count = limits, limits.load_all, 0
+
+    def update(self, provider: str, names: Sequence[str], step: Step) -> None:
+        self.count += 1
+        self._limits.update(provider, names, step)
 
 
 async def test_a_clock_that_was_wrong_by_years_closes_nothing_for_longer_than_a_span(
@@ -127,8 +157,8 @@ async def test_a_clock_that_was_wrong_by_years_closes_nothing_for_longer_than_a_
 ) -> None:
     limiter = RateLimiter(limits, {"p": {"minute": 1}}, clock=clock)
     clock.advance(10 * 365 * 86_400)
-    await limiter.lower("p", {"minute": 0}, clock.at + timedelta(minutes=5))
-    clock.advance(600)
+    await limiter.lower("p", {"minute": 0})
+    clock.advance(LOWERED_S)
     assert await limiter.reserve("p") is None
     clock.advance(-10 * 365 * 86_400)
     until = await limiter.reserve("p")
@@ -339,7 +369,7 @@ async def test_a_file_from_before_there_were_limits_gets_them_and_keeps_what_it_
     file = tmp_path / "health.db"
     HealthDb(file).close()
     old = sqlite3.connect(file)
-    for table in ("limit_use", "self_check", "provider", "state_change"):
+    for table in ("limit_use", "self_check", "provider", "state_change", "network"):
         old.execute(f"DROP TABLE {table}")
     old.executescript(_STEPS[0] + "PRAGMA user_version=1;")
     row = ("p", "ok", 3, 0, 1.0, 1.0, "", 0, "", "", "", "", "")

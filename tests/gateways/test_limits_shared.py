@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from limit_work import START, SharedClock, call_often, open_often, spend_often
 
-from aicmo.gateways.limits import Budgets, RateLimiter, Refusal, used, with_lapsed_spent
+from aicmo.gateways.limits import Budgets, Refusal, used, with_lapsed_spent
+from aicmo.gateways.rates import RateLimiter
 from aicmo.store.health import HealthDb
 from aicmo.store.limits import LimitDb
 

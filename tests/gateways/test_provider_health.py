@@ -13,8 +13,10 @@ import pytest
 from fakes import FakeProvider, ManualClock, attempt, middle
 
 from aicmo.gateways import Applied, Attempt, HealthRegistry, Outcome
-from aicmo.gateways.breaker import COSTLY_COOLING_CAP_S, score, succeeded, take_probe
+from aicmo.gateways.breaker import COSTLY_COOLING_CAP_S, score, since, succeeded, take_probe
+from aicmo.gateways.health_store import this_process
 from aicmo.gateways.notices import notices
+from aicmo.gateways.observed import latencies_ms
 from aicmo.provider_state import BLOCKED, COOLING, OK, PROBING, ProviderState, StateChange
 from aicmo.store.health import HealthDb
 
@@ -168,6 +170,155 @@ async def test_too_fast_waits_exactly_as_long_as_asked_and_needs_no_probe(
     clock.advance(300)
     assert all([(await registry.admit(A)).allowed for _ in range(3)])
     assert registry.states()["a"].trips == 0
+
+
+async def test_of_several_times_named_at_once_the_latest_is_kept(open_registry: Open, clock: ManualClock) -> None:
+    ours, theirs = open_registry(), open_registry()
+    admissions = [await each.admit(A) for each in (ours, theirs, ours, theirs)]
+    for registry, admission, wait_s in zip((ours, theirs, ours, theirs), admissions, (5, 300, 60, 10), strict=True):
+        retry_at = clock.now() + timedelta(seconds=wait_s)
+        told = attempt("a", Outcome.RATE_LIMITED, code="429", retry_at=retry_at)
+        await registry.record(A, told, admission)
+    clock.advance(299)
+    assert not (await ours.admit(A)).allowed
+    clock.advance(1)
+    assert (await theirs.admit(A)).allowed
+
+
+async def test_a_time_named_to_who_called_in_impatience_is_kept_too(open_registry: Open, clock: ManualClock) -> None:
+    registry = open_registry()
+    await happens(registry, *[Outcome.TRANSIENT] * 3)
+    admission = await registry.admit_all_the_same(A, impatient=True)
+    assert admission is not None
+    until = clock.now() + timedelta(minutes=10)
+    await registry.record(A, attempt("a", Outcome.RATE_LIMITED, code="429", retry_at=until), admission)
+    clock.advance(599)
+    assert not (await registry.admit(A)).allowed
+
+
+@pytest.mark.parametrize("wait_s", [20, 240])
+async def test_one_that_is_down_and_says_until_when_is_not_called_before(
+    wait_s: int, open_registry: Open, clock: ManualClock
+) -> None:
+    registry = open_registry()
+    until = clock.now() + timedelta(seconds=wait_s)
+    await happens(registry, Outcome.TRANSIENT, code="503", retry_at=until)
+    clock.advance(wait_s - 1)
+    assert not (await registry.admit(A)).allowed
+    clock.advance(1)
+    assert (await registry.admit(A)).probe
+
+
+async def test_its_last_trouble_has_a_bill_which_the_next_one_begins_anew(
+    open_registry: Open, clock: ManualClock
+) -> None:
+    registry = open_registry()
+    await happens(registry, Outcome.OK, Outcome.TRANSIENT, Outcome.AMBIGUOUS, Outcome.TRANSIENT)
+    registry.served_elsewhere("a", 214)
+    await registry.flush()
+    state = open_registry().states()["a"]
+    assert (state.elsewhere, state.wasted, state.unknown) == (214, 2, 1)
+    await registry.reset("a")
+    await happens(registry, Outcome.OK)
+    await registry.flush()
+    assert registry.states()["a"].elsewhere == 214, "what it cost is told when it is over, too"
+    await happens(registry, Outcome.TRANSIENT)
+    state = registry.states()["a"]
+    assert (state.elsewhere, state.wasted, state.unknown) == (0, 1, 0)
+
+
+async def test_the_last_twenty_calls_are_remembered_one_by_one_and_checks_are_not(open_registry: Open) -> None:
+    registry = open_registry()
+    for number in range(25):
+        await happens(registry, Outcome.OK, latency_s=number / 10)
+    await happens(registry, Outcome.TRANSIENT)
+    await registry.probe(Checked("a"))
+    state = open_registry().states()["a"]
+    assert latencies_ms(state) == (*(100 * number for number in range(6, 25)), None)
+
+
+async def test_the_usual_latency_is_told_with_how_far_calls_are_from_it(open_registry: Open) -> None:
+    registry = open_registry()
+    await happens(registry, *[Outcome.OK] * 100, latency_s=0.1)
+    await registry.flush()
+    assert registry.states()["a"].latency_spread_s == 0
+    for number in range(200):
+        await happens(registry, Outcome.OK, latency_s=0.05 if number % 2 else 0.15)
+    await registry.flush()
+    state = registry.states()["a"]
+    assert state.latency_s == pytest.approx(0.1, abs=0.01)
+    assert state.latency_spread_s == pytest.approx(0.05, abs=0.01)
+    await happens(registry, Outcome.TRANSIENT, latency_s=30.0)
+    assert registry.states()["a"].latency_s == state.latency_s, "a failure is no latency"
+
+
+async def test_each_change_says_which_process_saw_it(tmp_path: Path, clock: ManualClock) -> None:
+    db = HealthDb(tmp_path / "health.db")
+    registry = HealthRegistry(db, clock=clock, by="aicmo run, pid 4121")
+    await registry.disable("a", clock.now() + timedelta(minutes=1))
+    await registry.close()
+    assert [each.by for each in db.events()] == ["aicmo run, pid 4121"]
+    db.close()
+
+
+def test_a_process_is_known_by_its_verb_and_by_nothing_else_of_its_command_line() -> None:
+    def told(line: str) -> str:
+        return this_process(line.split()).partition(", pid ")[0]
+
+    assert told("/usr/bin/aicmo run --max-seconds 9") == "aicmo run"
+    assert told("aicmo contact add ada@example.com") == "aicmo contact add"
+    assert told("aicmo health --disable smtp-main") == "aicmo health"
+    assert told("aicmo") == "aicmo"
+    assert told("aicmo --config /secret/place run") == "aicmo"
+    assert this_process([]).startswith("python, pid ")
+
+
+async def test_it_is_known_since_when_it_stands_as_it_does(open_registry: Open, clock: ManualClock) -> None:
+    registry = open_registry()
+
+    def stands_since() -> object:
+        return since(registry.states().get("a", ProviderState("a")), clock.now())
+
+    await happens(registry, Outcome.OK)
+    assert stands_since() is None
+    gone = clock.now()
+    await happens(registry, *[Outcome.TRANSIENT] * 3)
+    clock.advance(5)
+    assert stands_since() == gone
+    disabled = clock.now()
+    await registry.disable("a", clock.now() + timedelta(minutes=1))
+    clock.advance(5)
+    assert stands_since() == disabled
+    clock.advance(60)
+    assert stands_since() == gone, "the word is over, the trouble is not"
+    back = clock.now()
+    await registry.reset("a")
+    clock.advance(5)
+    assert stands_since() == back
+
+
+async def test_in_a_rehearsal_everything_happens_and_nothing_is_written(
+    tmp_path: Path, open_registry: Open, clock: ManualClock
+) -> None:
+    await happens(open_registry(), *[Outcome.TRANSIENT] * 3)
+    before = dump(tmp_path / "health.db")
+    registry = open_registry()
+    registry.rehearse()
+    assert (await registry.reset("a")).state == OK
+    await registry.disable("b", clock.now() + timedelta(minutes=5))
+    assert {name: (it.state, it.override) for name, it in registry.states().items()} == {
+        "a": ("ok", ""),
+        "b": ("ok", "disabled"),
+    }
+    await registry.close()
+    assert dump(tmp_path / "health.db") == before
+
+
+def dump(path: Path) -> list[str]:
+    db = sqlite3.connect(path)
+    rows = list(db.iterdump())
+    db.close()
+    return rows
 
 
 async def test_a_spent_quota_blocks_until_its_reset(open_registry: Open, clock: ManualClock) -> None:

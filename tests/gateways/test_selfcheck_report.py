@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from fakes import ManualClock
 
 from aicmo.check_state import SelfCheck
 from aicmo.errors import InvalidInput
+from aicmo.gateways import Applied, Attempt, Outcome
 from aicmo.gateways.limits import Estimate
 from aicmo.gateways.prometheus import HELP, exposition, write_textfile
 from aicmo.gateways.recommendations import ADVICE, recommend
-from aicmo.gateways.status import Beside, HealthReport, UnknownSends, health_report
+from aicmo.gateways.refused_input import sampled
+from aicmo.gateways.status import Beside, Cost, HealthReport, LoweredRate, UnknownSends, health_report
 from aicmo.gateways.watching import watch
-from aicmo.provider_state import BLOCKED, COOLING, DISABLED, FORCED, OK, PROBING, ProviderState, StateChange
+from aicmo.provider_state import BLOCKED, COOLING, DISABLED, FORCED, PROBING, ProviderState
+from aicmo.token_state import TokenStanding
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SOON = NOW + timedelta(seconds=40)
@@ -43,8 +47,21 @@ def causes(report: HealthReport) -> set[str]:
     return {each.cause for each in report.recommendations}
 
 
+def three_refused() -> str:
+    kept = ""
+    for number in range(3):
+        refused = Attempt("a", Outcome.INPUT, Applied.NO, code="422", detail="Unknown field name: Titel")
+        kept = sampled(kept, refused, f"p{number}@example.com", JUST)
+    return kept
+
+
+THREE_REFUSED = three_refused()
 CASES = {
     "auth": told(closed("a", BLOCKED, "auth"), well("b")),
+    "sign_in": told(
+        closed("a", BLOCKED, "auth"), well("b"), beside=Beside(tokens={"a": TokenStanding(trouble="sign_in", why="no")})
+    ),
+    "oauth_client": told(well(), beside=Beside(tokens={"a": TokenStanding(trouble="oauth_client", why="no")})),
     "quota": told(closed("a", BLOCKED, "quota"), well("b")),
     "reputation": told(closed("a", BLOCKED, "reputation"), well("b")),
     "rate_limited": told(closed("a", COOLING, "rate_limited"), well("b")),
@@ -65,6 +82,8 @@ CASES = {
     ),
     "budget_low": told(well(), beside=Beside(budgets={"a": (Estimate("credits", 0, 450, 500),)})),
     "input": told(well(), beside=Beside(checks={"a": SelfCheck("a", JUST, "input", detail="no such field")})),
+    "input_repeated": told(well(inputs=THREE_REFUSED)),
+    "rate_told": told(well(), beside=Beside(lowered={"a": (LoweredRate("minute", 20, 50, SOON),)})),
     "unknown": told(well(), beside=Beside(unknown=UnknownSends(3, JUST, 7))),
     "network": told(well(), beside=Beside(offline=True)),
     "store": told(well(), beside=Beside(degraded="health.db is damaged.")),
@@ -87,6 +106,8 @@ def test_every_cause_of_the_table_is_met_and_has_one_action(cause: str) -> None:
     ("case", "status"),
     {
         "auth": "warning",
+        "sign_in": "warning",
+        "oauth_client": "warning",
         "forced": "warning",
         "disabled": "warning",
         "flapping": "warning",
@@ -136,8 +157,46 @@ def test_it_is_told_since_when_the_second_serves() -> None:
     report = told(closed("a", COOLING, "transient", closed_at=gone_at), well("b"))
     assert report.capabilities[0].since == gone_at
     back_at = NOW - timedelta(minutes=3)
-    change = StateChange("a", back_at, COOLING, OK, "it answers again")
-    assert told(well("a"), well("b"), beside=Beside(changes=[change])).capabilities[0].since == back_at
+    assert told(well("a", back_at=back_at), well("b")).capabilities[0].since == back_at
+
+
+def test_it_is_told_since_when_another_serves_because_a_person_said_so() -> None:
+    at = NOW - timedelta(minutes=3)
+    disabled = told(well("a", override=DISABLED, override_at=at, override_until=SOON), well("b")).capabilities[0]
+    assert (disabled.serving, disabled.since, disabled.providers[0].since) == ("b", at, at)
+    gone = closed("a", BLOCKED, "auth", closed_at=NOW - timedelta(hours=1))
+    forced = told(replace(gone, override=FORCED, override_at=at, override_until=SOON), well("b")).capabilities[0]
+    assert (forced.serving, forced.since) == ("a", at)
+
+
+def test_a_word_that_has_expired_gives_the_work_back_at_its_end() -> None:
+    ended = NOW - timedelta(minutes=2)
+    word = well("a", override=DISABLED, override_at=ended - timedelta(hours=1), override_until=ended)
+    assert told(word, well("b")).capabilities[0].since == ended
+
+
+def test_it_is_told_what_the_last_trouble_cost() -> None:
+    (provider, _) = told(well("a", elsewhere=214, wasted=1), well("b")).capabilities[0].providers
+    assert provider.cost == Cost(214, 1, 0)
+    assert told(well("a")).capabilities[0].providers[0].cost is None
+
+
+def test_times_in_advice_are_said_as_the_reader_thinks_of_them() -> None:
+    (advice, *_) = CASES["transient"].recommendations
+    assert "tried again at 2026-11-22 12:00 UTC." in advice.action
+    assert "tried again at noon." in advice.action_at(lambda until: "noon" if until == SOON else "")
+    assert "tried again by itself." in recommend("transient", provider="a").action
+    assert "before it ends" in recommend("forced", provider="a").action
+
+
+def test_one_that_does_badly_is_shown_so_until_it_does_well() -> None:
+    def word(score: float, *, poor: bool) -> str:
+        # With the prior's ten at 0.95, so many successes of twenty give that score.
+        state = well(observations=20.0, successes=score * 30 - 9.5, poor=poor, updated_at=NOW)
+        return told(state).capabilities[0].providers[0].state
+
+    assert [word(score, poor=False) for score in (0.79, 0.81, 0.89, 0.91)] == ["slow", "ok", "ok", "ok"]
+    assert [word(score, poor=True) for score in (0.79, 0.81, 0.89, 0.91)] == ["slow", "slow", "slow", "ok"]
 
 
 def test_who_was_only_ever_checked_is_no_longer_without_data() -> None:

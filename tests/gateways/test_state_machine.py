@@ -55,13 +55,30 @@ class Promises(RuleBasedStateMachine):
     def clock_jump(self, seconds: float) -> None:
         self.world.clock_jump(seconds)
 
+    @rule(first=OUTCOME, second=OUTCOME, callers=st.integers(2, 6), side_effect=st.booleans())
+    def concurrent_calls(self, first: Outcome, second: Outcome, callers: int, side_effect: bool) -> None:
+        says = dict(zip(NAMES, (first, second), strict=True))
+        self.world.concurrent_calls(says, callers, side_effect=side_effect)
+
     @rule(process=PROCESS)
-    def kill(self, process: int) -> None:
+    def kill_process(self, process: int) -> None:
         self.world.kill(process)
 
+    @rule(process=PROCESS)
+    def restart(self, process: int) -> None:
+        self.world.restart(process)
+
     @rule()
-    def break_store(self) -> None:
-        self.world.break_store()
+    def db_away(self) -> None:
+        self.world.break_store("away")
+
+    @rule()
+    def db_locked(self) -> None:
+        self.world.break_store("locked")
+
+    @rule()
+    def db_readonly(self) -> None:
+        self.world.break_store("readonly")
 
     @rule()
     def mend_store(self) -> None:
@@ -81,6 +98,7 @@ class Promises(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
+            self.world.check_replay()
             self.world.check_recovery()
         finally:
             self.world.close()
@@ -88,7 +106,7 @@ class Promises(RuleBasedStateMachine):
 
 TestPromises = Promises.TestCase
 TestPromises.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=30, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import tempfile
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from fakes import ManualClock, attempt
 
 from aicmo.errors import StoreLocked
-from aicmo.gateways import Admission, Applied, Attempt, HealthRegistry, Outcome, ProviderChain, breaker
-from aicmo.gateways.retry import RetryPolicy
-from aicmo.provider_state import EVENTS_KEPT, OK, Change, ProviderState, StateChange
+from aicmo.gateways import Admission, Applied, Attempt, ChainResult, HealthRegistry, Outcome, ProviderChain, breaker
+from aicmo.gateways.retry import RetryBudget, RetryPolicy
+from aicmo.provider_state import BLOCKED, EVENTS_KEPT, OK, Change, ProviderState, StateChange
 from aicmo.store.health import HealthDb
+from bench.failover_world import AtOnce
 
 NAMES = ("a", "b")
 OUTCOMES = [it for it in Outcome if it is not Outcome.SKIPPED]
@@ -31,12 +34,42 @@ LONGEST_S = 32 * 86_400.0
 """Longer than anything is closed."""
 
 
-class BreakableStore:
-    """The real store, which refuses everything while ``broken``."""
+_REPLAYS = count()
 
-    def __init__(self, path: Path) -> None:
-        self.db = HealthDb(path)
-        self.broken = False
+
+class Chance:
+    """The jitter of all processes. What was drawn while a change was written is remembered, and drawn again later."""
+
+    def __init__(self) -> None:
+        self._source = random.Random(1)
+        self.drawn: list[float] = []
+        self.again: list[float] = []
+
+    def __call__(self) -> float:
+        if self.again:
+            return self.again.pop(0)
+        self.drawn.append(self._source.random())
+        return self.drawn[-1]
+
+
+@dataclass(frozen=True)
+class Written:
+    """One line of the log: which step was taken, when, and on which chances."""
+
+    name: str
+    change: Change
+    at: datetime
+    chances: list[float]
+
+
+class BreakableStore:
+    """The real store, until it is ``away`` (nothing works), ``locked`` by another program, or ``readonly``."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.db = HealthDb(world.path)
+        self.db._writer.execute("PRAGMA busy_timeout=0")  # nobody in here lets go of a lock while another one waits
+        self.broken = ""
 
     def get(self, name: str) -> ProviderState:
         self._refuse()
@@ -48,14 +81,21 @@ class BreakableStore:
 
     def update(self, name: str, change: Change) -> ProviderState:
         self._refuse()
-        return self.db.update(name, change)
+        self.world.chance.drawn.clear()
+        after = self.db.update(name, change)
+        self.world.log.append(Written(name, change, self.world.clock.now(), list(self.world.chance.drawn)))
+        return after
 
     def events(self, limit: int = EVENTS_KEPT) -> list[StateChange]:
         self._refuse()
         return list(self.db.events(limit))
 
+    def suffer(self, how: str) -> None:
+        self.broken = how
+        self.db._writer.execute(f"PRAGMA query_only={'ON' if how == 'readonly' else 'OFF'}")
+
     def _refuse(self) -> None:
-        if self.broken:
+        if self.broken == "away":
             raise StoreLocked("health.db is locked.")
 
 
@@ -86,6 +126,8 @@ class Process:
     store: BreakableStore
     registry: HealthRegistry
     chain: ProviderChain[Service]
+    rounds_again: int = 0
+    successes: int = 0
 
 
 @dataclass
@@ -106,7 +148,12 @@ class World:
         self.folder = tempfile.TemporaryDirectory(prefix="aicmo-world-")
         self.path = Path(self.folder.name) / "health.db"
         self.truth = HealthDb(self.path)
+        self.chance = Chance()
+        self.log: list[Written] = []
+        self.other_program: sqlite3.Connection | None = None
+        """Holds the write lock while the store is ``locked``."""
         self.services = {name: Service(self, name) for name in NAMES}
+        self.processes: list[Process] = []
         self.processes = [self._start(), self._start()]
         self.in_flight: list[InFlight] = []
         self.not_before: dict[str, datetime] = {}
@@ -121,6 +168,8 @@ class World:
         if not admission.allowed:
             return
         now, after = self.clock.now(), self.truth.get(name)
+        overdue = after.override_until is not None and after.override_until <= now
+        assert self.broken or not overdue, f"7: the override of {name} outlives its end"
         if not self.broken and not breaker.override_of(before, now):
             was_closed = breaker.closed_until(before, now) is not None and after.state != OK
             assert not was_closed, f"2: {name} is called while it is closed"
@@ -151,7 +200,8 @@ class World:
             kept = (before.successes, before.observations, before.consecutive_failures)
             found = (after.successes, after.observations, after.consecutive_failures)
             assert kept == found and (before.state != OK or after.state == OK), f"3: {outcome} cost {call.name} health"
-        if call.admission.gen != before.gen and not call.admission.settled:
+        named = retry_at is not None and before.state != BLOCKED
+        if call.admission.gen != before.gen and not call.admission.settled and not named:
             assert (after.state, after.open_until) == (before.state, before.open_until), "stale: an old result decides"
         rise = breaker.score(after, now) - breaker.score(before, now)
         if outcome in (Outcome.TRANSIENT, Outcome.AMBIGUOUS):
@@ -160,8 +210,8 @@ class World:
             assert not failing or after.consecutive_failures < breaker.TRIP_AFTER, f"{call.name} is down and in service"
         elif outcome in (Outcome.OK, Outcome.MISS):
             assert rise >= -1e-9, "10: a success lowers the score"
-        if retry_at is not None and call.admission.gen == before.gen:
-            self.not_before[call.name] = retry_at
+        if retry_at is not None and before.state != BLOCKED:
+            self.not_before[call.name] = max(retry_at, self.not_before.get(call.name, retry_at))
 
     def cancel(self, place: int) -> None:
         if self.in_flight:
@@ -175,17 +225,43 @@ class World:
         self.answers: list[Attempt] = []
         chain = self.processes[process].chain
         result = self.run(chain.call(Service.work, side_effect=side_effect))
-        earlier = result.attempts[:-1]
+        self._check_result(self.processes[process], result, side_effect=side_effect)
         if side_effect:
-            assert all(it.applied is Applied.NO for it in earlier), "4: a side effect was tried again"
-        assert result.final.outcome is not Outcome.SKIPPED or result.final.detail, "5: nobody says what happened"
-        assert len(result.attempts) <= len(NAMES) * (1 if side_effect else ROUNDS), "8: too many attempts"
+            assert result.attempts == tuple(self.answers), "13: the result is not what was answered"
         self._settle()
         for name in NAMES:
             self.check_state(self.truth.get(name))
             limited = [it.retry_at for it in self.answers if it.provider == name and it.retry_at is not None]
             if limited and not self.broken:
                 self.not_before[name] = limited[-1]
+
+    def concurrent_calls(self, says: dict[str, Outcome], callers: int, *, side_effect: bool) -> None:
+        """The same, ``callers`` at once in turn from both processes, each giving way to the others as it likes."""
+        for name, outcome in says.items():
+            self.services[name].says = outcome
+        self.answers = []
+
+        async def together() -> list[ChainResult]:
+            calls = [
+                self.processes[turn % 2].chain.call(Service.work, side_effect=side_effect) for turn in range(callers)
+            ]
+            return await asyncio.gather(*calls)
+
+        for turn, result in enumerate(self.run(together())):
+            self._check_result(self.processes[turn % 2], result, side_effect=side_effect)
+        self._settle()
+        self.not_before.clear()  # which of them came first, nobody has written down
+
+    def _check_result(self, process: Process, result: ChainResult, *, side_effect: bool) -> None:
+        if side_effect:
+            assert all(it.applied is Applied.NO for it in result.attempts[:-1]), "4: a side effect was tried again"
+        assert result.final.outcome is not Outcome.SKIPPED or result.final.detail, "5: nobody says what happened"
+        assert len(result.attempts) <= len(NAMES) * (1 if side_effect else ROUNDS), "8: too many attempts"
+        called = [it.provider for it in result.attempts]
+        process.rounds_again += max((called.count(name) for name in called), default=1) - 1
+        process.successes += result.final.outcome is Outcome.OK
+        budget = RetryBudget()
+        assert process.rounds_again <= budget.tokens + budget.gain * process.successes, "8: more retries than budgeted"
 
     def answer(self, name: str, outcome: Outcome) -> Attempt:
         until = self.clock.now() + timedelta(seconds=90) if outcome is Outcome.RATE_LIMITED else None
@@ -210,16 +286,29 @@ class World:
         self._part_from(gone)
         self.processes[process] = self._start()
 
-    def break_store(self) -> None:
+    def restart(self, process: int) -> None:
+        """With a good-bye: what it knew is written."""
+        gone = self.processes[process]
+        self.in_flight = [it for it in self.in_flight if it.process is not gone]
+        self.run(gone.registry.close())
+        gone.store.db.close()
+        self.processes[process] = self._start()
+
+    def break_store(self, how: str = "away") -> None:
+        """``away``, ``locked`` or ``readonly``, for all processes, until it is mended."""
+        self._settle()
+        self._let_go()
+        self._lock(how)
         for process in self.processes:
-            process.store.broken = True
+            process.store.suffer(how)
 
     def mend_store(self) -> None:
         """The store is back, and each process has noticed."""
         if not self.broken:
             return
+        self._let_go()
         for process in self.processes:
-            process.store.broken = False
+            process.store.suffer("")
         self.advance(60)
         self.in_flight.clear()
         self.not_before.clear()
@@ -265,6 +354,21 @@ class World:
             first, second = (dict(it.registry.states()) for it in self.processes)
             assert first == second == self.truth.load_all(), "12: two processes see different states"
 
+    def check_replay(self) -> None:
+        """12: another process that takes the same steps in the same order comes to the same state."""
+        self.mend_store()
+        self._settle()
+        now, other = self.clock.at, HealthDb(self.path.with_name(f"replay-{next(_REPLAYS)}.db"))
+        try:
+            for line in self.log:
+                self.clock.at, self.chance.again = line.at, list(line.chances)
+                other.update(line.name, line.change)
+            assert other.load_all() == self.truth.load_all(), "12: the same steps led elsewhere"
+            assert other.events() == self.truth.events(), "12: the same steps told another story"
+        finally:
+            self.clock.at, self.chance.again = now, []
+            other.close()
+
     def check_recovery(self) -> None:
         """6: when all is well again, the first provider serves again, and without a person."""
         self.mend_store()
@@ -292,9 +396,12 @@ class World:
                 self.begin(process, name)
             elif kind < 0.6:
                 self.finish(chance.randrange(9), chance.choice(usual), asks_s=chance.choice([None, 30, 400]))
-            elif kind < 0.75:
+            elif kind < 0.72:
                 says = {each: chance.choice(usual) for each in NAMES}
                 self.call(process, says, side_effect=chance.random() < 0.7)
+            elif kind < 0.75:
+                says = {each: chance.choice(usual) for each in NAMES}
+                self.concurrent_calls(says, chance.randrange(2, 6), side_effect=chance.random() < 0.7)
             elif kind < 0.9:
                 self.advance(chance.choice([0.1, 1, 12, 30, 70, 400, 3700]))
             elif kind < 0.92:
@@ -305,13 +412,16 @@ class World:
                 self.begin(process, name)
                 self.finish(-1, Outcome.AUTH)
                 self.rotate_key(name)
-            elif kind < 0.98:
+            elif kind < 0.985:
                 self.override(name, chance.choice(["force", "disable", "reset"]))
             elif kind < 0.99:
                 self.clock_jump(chance.choice([-3600, 3600]))
             else:
-                self.break_store() if chance.random() < 0.5 else self.mend_store()
+                self.break_store(
+                    chance.choice(["away", "locked", "readonly"])
+                ) if chance.random() < 0.5 else self.mend_store()
         self.check_sharing()
+        self.check_replay()
         self.prober_dies("a")
         self.check_recovery()
 
@@ -326,17 +436,28 @@ class World:
         self.kill(0)
 
     def close(self) -> None:
+        self._let_go()
         for process in self.processes:
             self._part_from(process)
         self.truth.close()
         self.loop.close()
         self.folder.cleanup()
 
+    def _lock(self, how: str) -> None:
+        if how == "locked":
+            self.other_program = sqlite3.connect(self.path, isolation_level=None)
+            self.other_program.execute("BEGIN IMMEDIATE")
+
+    def _let_go(self) -> None:
+        if self.other_program is not None:
+            self.other_program.close()
+            self.other_program = None
+
     # --- how ------------------------------------------------------------------------------------------------------
 
     @property
     def broken(self) -> bool:
-        return any(process.store.broken for process in self.processes)
+        return any(bool(process.store.broken) for process in self.processes)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -351,13 +472,19 @@ class World:
         return not call.expired and call.lease_until is not None and self.clock.now() < call.lease_until
 
     def _start(self) -> Process:
-        store = BreakableStore(self.path)
-        registry = HealthRegistry(store, clock=self.clock, rng=random.Random(1).random)
+        how = next((it.store.broken for it in self.processes if it.store.broken), "")
+        self._let_go()  # opening a file that is locked is another story
+        store = BreakableStore(self)
+        if how:
+            store.suffer(how)
+            self._lock(how)
+        registry = HealthRegistry(store, clock=self.clock, rng=self.chance, writer=AtOnce())
         policy = RetryPolicy(rounds=ROUNDS)
         chain = ProviderChain("email_sending", list(self.services.values()), registry, clock=self.clock, retry=policy)
         return Process(store, registry, chain)
 
     def _part_from(self, process: Process) -> None:
-        process.store.broken = True
+        how, process.store.broken = process.store.broken, "away"
         self.run(process.registry.close())
+        process.store.broken = how
         process.store.db.close()

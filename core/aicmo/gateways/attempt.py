@@ -70,6 +70,8 @@ class Attempt:
     """Seconds of the call, waiting for a connection included."""
     reference: str = ""
     """The provider's name for what it did: the queue id in SMTP's final 250."""
+    allowed: tuple[tuple[str, int], ...] = ()
+    """What the provider says it allows this account: (``second``, ``minute``, ``hour`` or ``day``, calls within it)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,22 +13,17 @@ reset time, by a changed credential, by a person, or by one slow probe an hour; 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aicmo.clock import parse_rfc3339, rfc3339
+from aicmo.gateways import refused_input
 from aicmo.gateways.attempt import Attempt, Outcome
-from aicmo.provider_state import BLOCKED, COOLING, OK, PROBING, ProviderState, StateChange
+from aicmo.gateways.observed import PACE_LENGTH, PACE_SLOW, score, with_cost, with_failure, with_successes
+from aicmo.provider_state import BLOCKED, COOLING, DISABLED, OK, PROBING, ProviderState, StateChange
 
 Step = tuple[ProviderState, StateChange | None]
-
-HALF_LIFE_S = 15 * 60.0
-CAP = 20
-"""At most this many observations are remembered, so that a long good past does not hide a bad present."""
-PRIOR_WEIGHT, PRIOR = 10.0, 0.95
-"""What is believed of a provider that nobody has called: worth ten observations at 95 %."""
 
 TRIP_AFTER = 3
 """Failures in a row without an answer (refused, timed out). At 5 % noise that is one false alarm in 10,000 calls."""
@@ -38,9 +33,6 @@ TRIP_BELOW, TRIP_OBSERVATIONS, TRIP_BAD_IN_A_ROW = 0.5, 5, 2
 """A brown-out that never fails often enough in a row: score, observations behind it, and the last calls both bad. (The
 last, because after a long outage the score takes several good calls to recover, and one bad one then proves nothing.)
 """
-SLOW_TIMES, SLOW_FLOOR_S, PACE_LENGTH, PACE_SLOW = 3.0, 10.0, 10, 5
-"""A success is slow beyond three times the usual and ten seconds; five slow ones of the last ten close."""
-
 COOLING_S, COOLING_CAP_S, COSTLY_COOLING_CAP_S = 15.0, 60.0, 300.0
 """15 s x 2^n; the cap is the higher one where finding out takes a real call."""
 AWAY_SHARE, DORMANT_S = 1 / 8, 15 * 60.0
@@ -88,12 +80,6 @@ _FAILING = frozenset({Outcome.TRANSIENT.value, SLOW, FLAPPING})
 # --- reading a state ------------------------------------------------------------------------------------------------
 
 
-def score(state: ProviderState, now: datetime) -> float:
-    """How well it does, 0–1; 0.95 when nothing was observed lately. ``observations`` says how much stands behind it."""
-    weight = _decay(state, now)
-    return (state.successes * weight + PRIOR_WEIGHT * PRIOR) / (state.observations * weight + PRIOR_WEIGHT)
-
-
 def closed_until(state: ProviderState, now: datetime) -> datetime | None:
     """When it may be tried again, or ``None``: that time has come, or it is not closed at all."""
     if state.state in (OK, PROBING) or state.open_until is None:
@@ -124,21 +110,34 @@ def override_of(state: ProviderState, now: datetime) -> str:
     return state.override
 
 
+def since(state: ProviderState, now: datetime) -> datetime | None:
+    """Since when it stands as it does: a person's word, out of service, or back in it. ``None``: it was never away."""
+    if override_of(state, now):
+        return state.override_at
+    if state.state not in (OK, PROBING):
+        return state.closed_at
+    ended_at = state.override_until if state.override else None  # expired, and nobody has called since
+    return max((at for at in (ended_at, state.back_at) if at is not None), default=None)
+
+
 # --- a person's word ------------------------------------------------------------------------------------------------
 
 
 def override(state: ProviderState, now: datetime, word: str, until: datetime) -> Step:
     """Forced or disabled until then, at most a month."""
     until = min(until, now + timedelta(seconds=OVERRIDE_LONGEST_S))
-    why = f"by hand, until {until:%Y-%m-%d %H:%M} UTC"
-    return replace(state, override=word, override_until=until), StateChange(state.name, now, state.state, word, why)
+    why = f"by hand, for {_in_words(until - now)}"
+    after = replace(state, override=word, override_until=until, override_at=now)
+    if word == DISABLED and state.state == OK:
+        after = replace(after, elsewhere=0, wasted=0, unknown=0)
+    return after, StateChange(state.name, now, state.override or state.state, word, why)
 
 
 def without_override(state: ProviderState, now: datetime) -> Step:
     """As it was, when the override has expired."""
     if not state.override or override_of(state, now):
         return state, None
-    ended = replace(state, override="", override_until=None)
+    ended = replace(state, override="", override_until=None, override_at=None, back_at=since(state, now))
     return ended, StateChange(state.name, now, state.override, state.state, "the override has expired")
 
 
@@ -153,8 +152,19 @@ def reset(state: ProviderState, now: datetime) -> Step:
         refusals="",
         override="",
         override_until=None,
+        override_at=None,
+        back_at=now,
+        inputs="",
     )
     return clean, StateChange(state.name, now, state.override or state.state, OK, "reset by hand")
+
+
+def _in_words(span: timedelta) -> str:
+    """``30 min``, ``2 h``, ``7 d``: in the greatest unit that says it exactly enough."""
+    minutes = max(round(span.total_seconds() / 60), 1)
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{round(minutes / 60)} h" if minutes < 2 * 1440 else f"{round(minutes / 1440)} d"
 
 
 # --- probes ---------------------------------------------------------------------------------------------------------
@@ -188,6 +198,7 @@ def reopen(state: ProviderState, now: datetime, why: str) -> Step:
         lease_owner="",
         lease_until=None,
         closed_at=None,
+        back_at=now,
         proved=0,
         pace="",
         refusals="",
@@ -211,18 +222,10 @@ def forgive(state: ProviderState, now: datetime, before: ProviderState, after: P
 
 def succeeded(state: ProviderState, now: datetime, latencies_s: Sequence[float]) -> Step:
     """Successes of so many seconds each, booked. They end a streak of failures, open nothing, and close when slow."""
-    usual, pace = state.latency_s, state.pace
-    for latency_s in latencies_s:
-        limit = SLOW_FLOOR_S if usual is None else max(SLOW_TIMES * usual, SLOW_FLOOR_S)
-        pace = (pace + ("s" if usual is not None and latency_s > limit else "."))[-PACE_LENGTH:]
-        usual = latency_s if usual is None else usual + (min(latency_s, limit) - usual) / CAP
-    booked = replace(
-        _observed(state, now, len(latencies_s), success=True),
-        latency_s=usual,
-        pace=pace,
-        last_ok_at=now,
-        consecutive_failures=0 if state.state == OK else state.consecutive_failures,
-    )
+    booked = with_successes(state, now, latencies_s)
+    if booked.state == OK:
+        booked = replace(booked, consecutive_failures=0)
+    pace = booked.pace
     if booked.state != OK or len(pace) < PACE_LENGTH or pace.count("s") < PACE_SLOW:
         return booked, None
     until = now + timedelta(seconds=COOLING_S)
@@ -241,13 +244,15 @@ def after(
     cap_s: float = COOLING_CAP_S,
     synthetic: bool = False,
     concerning: str = "",
+    record: str = "",
 ) -> Step:
     """The state after ``attempt``, which was admitted in generation ``gen``.
 
     A result of an older generation is counted, and decides nothing: it says how things were before; so twenty calls
-    that time out together close once and grow the cooling once. ``fingerprint`` is of the credential that was used,
-    ``cap_s`` the longest cooling, ``rng`` gives 0–1 for the jitter. ``synthetic``: it was a check and no real work.
-    ``concerning`` stands for whom it was meant for.
+    that time out together close once and grow the cooling once. Only a time that the provider named is kept whenever
+    it was named. ``fingerprint`` is of the credential that was used, ``cap_s`` the longest cooling, ``rng`` gives 0–1
+    for the jitter. ``synthetic``: it was a check and no real work. ``concerning`` stands for whom it was meant for,
+    ``record`` for what it was about.
     """
     outcome, current = attempt.outcome, gen == state.gen
     if outcome in ANSWERED:
@@ -258,7 +263,7 @@ def after(
             return state, change
         return _proven(state, now)
     if outcome in BLAMELESS:
-        return _blameless(state, attempt, now, concerning) if current else (state, None)
+        return _blameless(state, attempt, now, concerning, record) if current else (state, None)
 
     state = replace(
         state,
@@ -267,13 +272,15 @@ def after(
         last_error_code=attempt.code,
         last_error_text=attempt.detail[:200],
     )
+    if not synthetic:
+        state = with_cost(state, outcome)
     if outcome in _COUNTS_AGAINST:
-        state = _observed(state, now, 1, success=False)
+        state = with_failure(state, now)
     if not current:
-        return state, None
+        return _heeding(state, attempt, now)
     if outcome in _COUNTS_AGAINST:
         state = replace(state, consecutive_failures=state.consecutive_failures + 1)
-        if state.state == OK and not _is_down(state, attempt, now):
+        if state.state == OK and not _is_down(state, attempt, now) and not _names_a_time(attempt, now):
             return state, None
         return _cool(state, attempt, now, cap_s, rng)
     if outcome is Outcome.RATE_LIMITED:
@@ -284,6 +291,21 @@ def after(
         return _close(state, now, BLOCKED, _later(attempt, now, QUOTA_S), outcome.value, _why(attempt))
     state = replace(state, config_fingerprint=fingerprint)
     return _close(state, now, BLOCKED, now + timedelta(seconds=AUTH_PROBE_S), outcome.value, _why(attempt))
+
+
+def _heeding(state: ProviderState, attempt: Attempt, now: datetime) -> Step:
+    """An old result decides nothing, except that nobody comes back before the time that the provider named."""
+    if attempt.outcome is not Outcome.RATE_LIMITED or not _names_a_time(attempt, now) or state.state == BLOCKED:
+        return state, None
+    until = _later(attempt, now, RATE_LIMIT_S)
+    if state.state == COOLING and state.open_until is not None and state.open_until >= until:
+        return state, None
+    return _close(state, now, COOLING, until, Outcome.RATE_LIMITED.value, _why(attempt))
+
+
+def _names_a_time(attempt: Attempt, now: datetime) -> bool:
+    """Whether the provider said when to come back (RFC 9110 10.2.3)."""
+    return attempt.retry_at is not None and attempt.retry_at > now
 
 
 def _is_down(state: ProviderState, attempt: Attempt, now: datetime) -> bool:
@@ -302,7 +324,7 @@ def _answers(state: ProviderState, now: datetime) -> Step:
             return reopen(state, now, "its checks are good")
         return _without_probe(state), None
     calm_at = now + timedelta(seconds=CALM_S)
-    return replace(_without_probe(state), state=PROBING, proved=0, open_until=calm_at), None
+    return replace(_without_probe(state), state=PROBING, proved=0, open_until=calm_at, back_at=now), None
 
 
 def _proven(state: ProviderState, now: datetime) -> Step:
@@ -313,7 +335,9 @@ def _proven(state: ProviderState, now: datetime) -> Step:
     return replace(_answers(state, now)[0], proved=proved), None
 
 
-def _blameless(state: ProviderState, attempt: Attempt, now: datetime, concerning: str) -> Step:
+def _blameless(state: ProviderState, attempt: Attempt, now: datetime, concerning: str, record: str) -> Step:
+    if attempt.outcome is Outcome.INPUT:
+        state = replace(state, inputs=refused_input.sampled(state.inputs, attempt, record, now))
     if attempt.outcome is Outcome.CONTENT and attempt.code and not attempt.permanent:
         state = _refused(state, now, concerning)
         if len(state.refusals.split()) >= REFUSALS or (state.state != OK and state.open_reason == REPUTATION):
@@ -340,11 +364,15 @@ def _cool(state: ProviderState, attempt: Attempt, now: datetime, cap_s: float, r
     away_s = (now - state.closed_at).total_seconds() if state.closed_at else 0.0
     base_s = max(min(COOLING_S * 2.0 ** min(state.trips, 20), cap_s), min(away_s * AWAY_SHARE, DORMANT_S))
     until = now + timedelta(seconds=base_s / 2 + base_s / 2 * rng())  # equal jitter
+    if _names_a_time(attempt, now):
+        until = max(until, _later(attempt, now, 0.0))
     state = replace(state, trips=state.trips + 1)
     return _close(state, now, COOLING, until, Outcome.TRANSIENT.value, _why(attempt))
 
 
 def _close(state: ProviderState, now: datetime, to: str, until: datetime, reason: str, why: str) -> Step:
+    if state.state == OK and reason in (SLOW, REPUTATION):  # no failure has begun a bill
+        state = replace(state, elsewhere=0, wasted=0, unknown=0)
     if state.state == OK and reason in _FAILING:
         calm = not any(_within(it, now, FLAP_WINDOW_S) for it in state.flips.split())
         state = replace(state, flips=_flipped(state, now), holds=0 if calm else state.holds)
@@ -391,23 +419,3 @@ def _flipped(state: ProviderState, now: datetime) -> str:
 
 def _within(moment: str, now: datetime, window_s: float) -> bool:
     return 0 <= (now - parse_rfc3339(moment)).total_seconds() < window_s
-
-
-def _observed(state: ProviderState, now: datetime, count: int, *, success: bool) -> ProviderState:
-    """``count`` observations at once: the first ages the past by the time gone by, the others by the cap alone."""
-    cap = 1 - 1 / CAP
-    kept = min(_decay(state, now), cap) * cap ** (count - 1)
-    gained = (1 - cap**count) / (1 - cap)
-    return replace(
-        state,
-        successes=state.successes * kept + (gained if success else 0.0),
-        observations=state.observations * kept + gained,
-        updated_at=now,
-    )
-
-
-def _decay(state: ProviderState, now: datetime) -> float:
-    if state.updated_at is None:
-        return 1.0
-    elapsed_s = max((now - state.updated_at).total_seconds(), 0.0)  # a clock set back ages nothing
-    return math.exp(-elapsed_s * math.log(2) / HALF_LIFE_S)

@@ -16,9 +16,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
+from aicmo.gateways.admission import Admission
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome
 from aicmo.gateways.breaker import REPUTATION
-from aicmo.gateways.health import Admission, HealthRegistry, has_free_check
+from aicmo.gateways.chain_answer import ChainAnswer, ChainResult, EachAnswer, ItemAnswer
+from aicmo.gateways.health import HealthRegistry, has_free_check
 from aicmo.gateways.limits import Gate, Refusal, Reservation
 from aicmo.gateways.providers import Provider
 from aicmo.gateways.retry import RetryBudget, RetryPolicy
@@ -34,6 +36,7 @@ R = TypeVar("R")
 _LAST_WORD = frozenset({Outcome.OK, Outcome.INPUT, Outcome.RECIPIENT, Outcome.CONTENT, Outcome.CANCELLED})
 """What no other provider could better."""
 _WORTH_A_RETRY = frozenset({Outcome.TRANSIENT, Outcome.AMBIGUOUS, Outcome.RATE_LIMITED})
+_IN_TROUBLE = _WORTH_A_RETRY | {Outcome.QUOTA, Outcome.AUTH}
 _MOST_HOPEFUL_FIRST = (
     Outcome.TRANSIENT,
     Outcome.AMBIGUOUS,
@@ -45,53 +48,6 @@ _MOST_HOPEFUL_FIRST = (
 )
 """Which failure speaks for a chain that nobody could serve. A miss is the answer only when all missed."""
 _FREE: Mapping[str, int] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class ChainResult:
-    attempts: tuple[Attempt, ...]
-    """Every call that was made, in order; empty when none was."""
-    final: Attempt
-    """The one that decides. ``SKIPPED`` when no call was made; its ``detail`` says why."""
-    retry_at: datetime | None = None
-    """When the work was not done and may be tried again: not before then (UTC). ``None``: at once, or never."""
-    forced: bool = False
-    """The last provider called was closed, and called because somebody was waiting and there was no other."""
-
-    @property
-    def served_by(self) -> str:
-        """The provider that did it, or may have; empty when provably nobody did."""
-        done = self.final.outcome is Outcome.OK or self.final.applied is not Applied.NO
-        return self.final.provider if done else ""
-
-
-@dataclass(frozen=True, slots=True)
-class ChainAnswer(ChainResult, Generic[T]):
-    value: T | None = None
-    """What was read; ``None`` unless ``final`` is ``OK``."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemAnswer(Generic[R]):
-    value: R | None = None
-    """``None``: everybody missed, or nobody could be asked."""
-    providers: tuple[str, ...] = ()
-    """Who contributed, in order."""
-    asked: tuple[str, ...] = ()
-    """Who answered about it, contributing or not; empty when nobody could."""
-
-
-@dataclass(frozen=True, slots=True)
-class EachAnswer(Generic[R]):
-    """What a chain knows of each of several items."""
-
-    items: tuple[ItemAnswer[R], ...]
-    """One per item asked about, in the same order."""
-    attempts: tuple[Attempt, ...]
-    retry_at: datetime | None = None
-    """When to ask again for what nobody could be asked about; ``None`` when there is no such item."""
-    why: str = ""
-    """Why items are left that nobody answered about, in plain words; empty when there are none."""
 
 
 @dataclass(slots=True)
@@ -115,6 +71,12 @@ class _Work(Generic[P, T]):
     """Who is being tried again meanwhile: by its check, or by the work itself."""
     missed: set[str] = field(default_factory=set)
     forced: bool = False
+
+    def in_trouble(self) -> set[str]:
+        """Who should have done it and could not, by no limit of ours."""
+        closed = {it.provider for it in self.closed if it.cause and it.cause != "network"}
+        failed = {it.provider for it in self.attempts if it.outcome in _IN_TROUBLE}
+        return closed | failed | {provider.name for provider, *_ in self.beside}
 
 
 class ProviderChain(Generic[P]):
@@ -156,8 +118,8 @@ class ProviderChain(Generic[P]):
         ``only`` names the one provider that may do it, because a thread stays with the sender that began it.
         ``deadline_s`` is for all attempts together; what still runs then is cancelled, and for a side effect nobody
         knows what came of it (``Applied.UNKNOWN``). ``impatient``: a person waits, so a closed provider is tried once
-        in five seconds when there is no other. ``concerning`` is the recipient, if there is one. An exception of
-        ``op``, ``NotNow`` among them, passes through and blames nobody.
+        in five seconds when there is no other. ``concerning`` is the recipient or record, if there is one. An exception
+        of ``op``, ``NotNow`` among them, passes through and blames nobody.
         """
 
         async def answered(provider: P) -> Answer[None]:
@@ -176,6 +138,7 @@ class ProviderChain(Generic[P]):
         only: str | None = None,
         deadline_s: float | None = None,
         impatient: bool = False,
+        concerning: str = "",
         cost: Mapping[str, int] | Callable[[P], Mapping[str, int]] = _FREE,
         spent: Callable[[Answer[T]], Mapping[str, int] | None] | None = None,
     ) -> ChainAnswer[T]:
@@ -184,7 +147,7 @@ class ProviderChain(Generic[P]):
         ``cost`` is the most a call can cost (unit -> amount), ``spent`` what the answer says it did cost; without
         ``spent``, an answer costs all of it, and what was provably not done costs nothing. Else as ``call``.
         """
-        work = _Work(op, False, only, self._stop_at(deadline_s), impatient, "", cost, spent or _unknown_if_done)
+        work = _Work(op, False, only, self._stop_at(deadline_s), impatient, concerning, cost, spent or _unknown_if_done)
         answer = await self._run(work, repeatable=True)
         told = await self._result(work, answer)
         return ChainAnswer(told.attempts, told.final, told.retry_at, told.forced, answer.value if answer else None)
@@ -196,6 +159,7 @@ class ProviderChain(Generic[P]):
         *,
         complete: Callable[[R], bool] = lambda _: True,
         merge: Callable[[R, R], R] = lambda ours, _: ours,
+        concerning: Callable[[I], str] = lambda _: "",
         deadline_s: float | None = None,
         cost: Callable[[P, int], Mapping[str, int]] = lambda _, __: _FREE,
         spent: Callable[[Answer[Sequence[R | None]]], Mapping[str, int] | None] | None = None,
@@ -204,12 +168,14 @@ class ProviderChain(Generic[P]):
 
         ``op`` gives one value per item, in order; ``None`` is a miss. A provider with a ``batch_size`` is asked about
         so many at a time. What is not ``complete`` is asked of the next provider too, and ``merge(earlier, later)``
-        keeps what each contributed. ``cost`` is that of a batch of so many. Nothing is retried: what is left is told.
+        keeps what each contributed. ``concerning`` names an item, ``cost`` is that of a batch of so many. Nothing is
+        retried: what is left is told.
         """
         found: list[ItemAnswer[R]] = [ItemAnswer() for _ in items]
         open_places, stop_at = list(range(len(items))), self._stop_at(deadline_s)
         done: list[Attempt] = []
         left_out: list[Admission] = []
+        left_by: dict[str, list[int]] = {}
         for provider in self.providers:
             size = getattr(provider, "batch_size", 0) or len(open_places)
             asked_next: list[int] = []
@@ -221,26 +187,30 @@ class ProviderChain(Generic[P]):
                     return await op(provider, batch)
 
                 costs, last = cost(provider, len(batch)), provider is self.providers[-1]
+                whom = concerning(batch[0]) if len(batch) == 1 else ""
                 work = _Work(
-                    ask, False, provider.name, stop_at, False, "", costs, spent or _unknown_if_done, waits=last
+                    ask, False, provider.name, stop_at, False, whom, costs, spent or _unknown_if_done, waits=last
                 )
                 answer = await self._walk(work)
                 done += work.attempts
                 if answer is None and provider.name not in work.missed:
                     left_out += work.closed
+                    left_by |= dict.fromkeys(work.in_trouble(), open_places[start:])
                     asked_next += open_places[start:]
                     break
                 if answer is not None and answer.attempt.outcome is not Outcome.OK:
                     continue  # our own bad input, or no time left: the next provider could do no better
                 values = answer.value if answer is not None and answer.value is not None else [None] * len(places)
                 for place, value in zip(places, values, strict=True):
-                    found[place] = _with(found[place], provider.name, value, merge)
+                    found[place] = found[place].asked_of(provider.name, value, merge)
                     known = found[place].value
                     if known is None or not complete(known):
                         asked_next.append(place)
             open_places = asked_next
             if not open_places:
                 break
+        for name, places in left_by.items():
+            self.registry.served_elsewhere(name, sum(bool(found[place].asked) for place in places))
         unasked = any(not item.asked for item in found)
         failed = [attempt for attempt in done if attempt.outcome not in (Outcome.OK, Outcome.MISS)]
         why = "; ".join([*(_closed(it) for it in left_out), *(f"{it.provider}: {it.detail}" for it in failed)])
@@ -270,6 +240,9 @@ class ProviderChain(Generic[P]):
             answer = await self._walk(work)
             if answer is not None and answer.attempt.outcome is Outcome.OK:
                 self._budget.earn()
+                if work.closed or len(work.attempts) > 1 or work.beside:
+                    for name in work.in_trouble() - {answer.attempt.provider}:
+                        self.registry.served_elsewhere(name)
             final = answer.attempt if answer is not None else None
             if not repeatable or not await self._wait_for_retry(work, final, work.attempts[tried:], retry):
                 return answer
@@ -335,6 +308,8 @@ class ProviderChain(Generic[P]):
         work.attempts.append(answer.attempt)
         if answer.attempt.outcome is Outcome.MISS:
             work.missed.add(provider.name)
+        if answer.attempt.allowed and self._gate is not None:
+            await self._gate.told(provider, dict(answer.attempt.allowed))
         await self.registry.record(provider, answer.attempt, admission, concerning=work.concerning)
         return answer
 
@@ -397,7 +372,7 @@ class ProviderChain(Generic[P]):
         if retry + 1 >= self._retry.rounds:
             return False
         if final is not None:
-            if final.outcome is not Outcome.AMBIGUOUS:
+            if final.outcome not in _WORTH_A_RETRY:
                 return False
             work.only = final.provider  # it may have happened there; nowhere else
         elif not any(attempt.outcome in _WORTH_A_RETRY for attempt in tried):
@@ -453,14 +428,6 @@ def _decides(attempt: Attempt, work: _Work[Any, Any]) -> bool:
 
 def _closed(look: Admission) -> str:
     return f"{look.provider} is {look.reason}" if look.cause else f"{look.provider}: {look.reason}"
-
-
-def _with(known: ItemAnswer[R], provider: str, value: R | None, merge: Callable[[R, R], R]) -> ItemAnswer[R]:
-    asked = (*known.asked, provider)
-    if value is None:
-        return replace(known, asked=asked)
-    merged = value if known.value is None else merge(known.value, value)
-    return ItemAnswer(merged, (*known.providers, provider), asked)
 
 
 def _unknown_if_done(answer: Answer[Any]) -> Mapping[str, int] | None:

@@ -14,8 +14,8 @@ import json
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -153,6 +153,13 @@ class HttpProvider(ABC, Generic[S]):
         """The provider's code and message in an answer's JSON; empty where it gives none."""
         return "", ""
 
+    def allowed(self, headers: Mapping[str, str]) -> Mapping[str, int]:
+        """Span -> how many calls the provider says it allows within it, by an answer's headers; empty: it says nothing.
+
+        It may only lower what is configured, so a header that cannot be read is left out.
+        """
+        return {}
+
     # --- what a chain and the registry ask for ------------------------------------------------------------------------
 
     @property
@@ -182,7 +189,7 @@ class HttpProvider(ABC, Generic[S]):
         model: type[D],
         *,
         effect: Effect = Effect.NONE,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
         body: object = None,
     ) -> Answer[D]:
         """Send ``body`` as JSON and read the answer's JSON as ``model``; an answer that is not that is no answer."""
@@ -206,7 +213,7 @@ class HttpProvider(ABC, Generic[S]):
         path: str,
         *,
         effect: Effect,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str | Sequence[str]] | None = None,
         content: bytes = b"",
         headers: Mapping[str, str] = _NO_HEADERS,
         rules: tuple[Rule, ...] | None = None,
@@ -241,6 +248,8 @@ class HttpProvider(ABC, Generic[S]):
         except (httpx.HTTPError, OSError) as error:
             return Answer(self._broken(error, way, effect, started))
         attempt = self._judged(reply, self.rules if rules is None else rules, effect, started)
+        if allowed := self.allowed(reply.headers):
+            attempt = replace(attempt, allowed=tuple(allowed.items()))
         return Answer(attempt, reply if attempt.outcome is Outcome.OK else None)
 
     async def _carry(self, client: httpx.AsyncClient, request: httpx.Request) -> Reply:

@@ -1,11 +1,9 @@
 """What may still be used of a provider: calls per second, minute, hour and day; credits and money per month.
 
 Everything is counted in one row per limit that all processes share, changed by a pure step inside the store's
-transaction, so two runs can never both take the last one. A rate is exact in the strict sense: no span of its length,
-wherever it begins, sees more calls than allowed. A budget is a hard stop: what a call may cost is reserved before it
-and settled after; a run that dies in between has spent its reservation, because it may have.
-
-Where the store cannot be used, rates are counted within this process, and nothing is paid for: a budget that nobody can
+transaction, so two runs can never both take the last one. How often a provider may be called stands in ``rates``. A
+budget is a hard stop: what a call may cost is reserved before it and settled after; a run that dies in between has
+spent its reservation, because it may have. Where the store cannot be used nothing is paid for: a budget that nobody can
 read is not a budget.
 """
 
@@ -13,7 +11,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,60 +20,17 @@ from typing import Protocol
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, InvalidInput
 from aicmo.gateways.attempt import Outcome
+from aicmo.gateways.limit_store import LimitStore, milliseconds
 from aicmo.gateways.providers import Provider
-from aicmo.limit_state import Held, LimitUse, Step
+from aicmo.gateways.rates import RateLimiter
+from aicmo.limit_state import Held, LimitUse
 
-SPANS_S: Mapping[str, int] = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-SLOTS = 20
-"""Calls are remembered by twentieths of their span. So a call is forgotten up to 5 % late, and never early."""
 RESERVATION_S = 900
 """A reservation that nobody settled by then is spent. Longer than any call takes, polling included."""
 PATIENCE_S = 2.0
 """A gate waits so long for a rate by itself; more is for the chain to decide."""
 CALLS = "calls"
 """The unit that rates count. Every other unit is a budget's: ``credits``, or an ISO 4217 code in minor units."""
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class LimitStore(Protocol):
-    """Where uses are kept. Both methods are called in a thread, may wait, and may raise ``AicmoError``."""
-
-    def update(self, provider: str, names: Sequence[str], step: Step) -> None:
-        """Replace the uses of ``names`` by ``step`` of them, in one transaction over all processes."""
-        ...
-
-    def load_all(self) -> Sequence[LimitUse]: ...
-
-
-class MemoryLimitStore:
-    """Uses of this process alone."""
-
-    def __init__(self) -> None:
-        self._uses: dict[tuple[str, str], LimitUse] = {}
-        self._one_at_a_time = threading.Lock()
-
-    def update(self, provider: str, names: Sequence[str], step: Step) -> None:
-        with self._one_at_a_time:
-            before = [self._uses.get((provider, name)) or LimitUse(provider, name) for name in names]
-            self._uses.update({(use.provider, use.name): use for use in step(before)})
-
-    def load_all(self) -> Sequence[LimitUse]:
-        with self._one_at_a_time:
-            return list(self._uses.values())
-
-
-class NoLimitStore:
-    """In place of a store that could not be opened: every use of it says why."""
-
-    def __init__(self, error: AicmoError) -> None:
-        self._error = error
-
-    def update(self, provider: str, names: Sequence[str], step: Step) -> None:
-        raise self._error
-
-    def load_all(self) -> Sequence[LimitUse]:
-        raise self._error
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,103 +98,16 @@ class Gate(Protocol):
         """Whether a call that may cost ``cost`` (unit -> most it can cost) may be made now; if so, it is counted."""
         ...
 
+    async def told(self, provider: Provider, allowed: Mapping[str, int]) -> None:
+        """The provider said with an answer what it allows: span -> calls. Never raises."""
+        ...
+
     async def settle(self, reservation: Reservation, spent: Mapping[str, int] | None) -> None:
         """What the call cost; ``{}`` when it cost nothing; ``None`` when nobody knows, and all of it counts.
 
         Never raises: what cannot be settled lapses, and is spent.
         """
         ...
-
-
-# --- rates ------------------------------------------------------------------------------------------------------------
-
-
-class RateLimiter:
-    """Rates of all providers, shared with every process that uses the same store."""
-
-    def __init__(
-        self, store: LimitStore, rates: Mapping[str, Mapping[str, int]], *, clock: Clock = SYSTEM_CLOCK
-    ) -> None:
-        """``rates``: provider name -> span -> calls within it. A provider that is not named costs nothing to ask."""
-        self._store = store
-        self._rates = rates
-        self._clock = clock
-        self._memory = MemoryLimitStore()
-        self.degraded = ""
-        """Why the last use was counted within this process alone, as a sentence; empty when it was not."""
-
-    async def reserve(self, provider: str, cost: int = 1) -> datetime | None:
-        """Count ``cost`` calls and return ``None``; or count nothing and return the time (UTC) to ask again.
-
-        Raises ``InvalidInput`` when ``cost`` is more than a span may ever see.
-        """
-        rates = self._rates.get(provider)
-        if not rates:
-            return None
-        for span, most in rates.items():
-            if cost > most:
-                raise InvalidInput(f"{provider} may be called {most} times a {span}, and {cost} are asked for at once.")
-        wait_until_ms = 0
-
-        def step(uses: Sequence[LimitUse]) -> Sequence[LimitUse]:
-            nonlocal wait_until_ms
-            now_ms = _milliseconds(self._clock.now())  # here, where nobody else is: times are in the order of the calls
-            counted = [counted_call(use, rates[use.name], now_ms, cost) for use in uses]
-            waits = [until_ms for _, until_ms in counted if until_ms is not None]
-            wait_until_ms = max(waits, default=0)
-            return uses if waits else [use for use, _ in counted]
-
-        await self._update(provider, list(rates), step)
-        return _moment(wait_until_ms) if wait_until_ms else None
-
-    async def lower(self, provider: str, rates: Mapping[str, int], until: datetime) -> None:
-        """The provider itself says that until then it allows no more than this, 0 included.
-
-        Only what is configured can be lowered; nothing is ever raised above it.
-        """
-        names = [span for span in rates if span in self._rates.get(provider, {})]
-        until_ms = _milliseconds(until)
-        if names:
-            await self._update(
-                provider,
-                names,
-                lambda uses: [replace(use, lowered_to=rates[use.name], lowered_until_ms=until_ms) for use in uses],
-            )
-
-    async def _update(self, provider: str, names: Sequence[str], step: Step) -> None:
-        import asyncio
-
-        try:
-            await asyncio.to_thread(self._store.update, provider, names, step)
-            self.degraded = ""
-        except AicmoError as error:
-            self.degraded = f"Rates are counted for this run alone: {error.message}"
-            self._memory.update(provider, names, step)
-
-
-def counted_call(use: LimitUse, most: int, now_ms: int, cost: int) -> tuple[LimitUse, int | None]:
-    """``use`` with ``cost`` calls more and ``None``; or unchanged, and when to ask again (milliseconds since 1970)."""
-    span_ms = SPANS_S[use.name] * 1000
-    slot_ms = span_ms // SLOTS
-    # To the slot's end and a whole span on: not one call of the slot is forgotten within a span of itself.
-    until_ms = (now_ms // slot_ms + 1) * slot_ms + span_ms
-    lowered = use.lowered_to is not None and now_ms < use.lowered_until_ms <= now_ms + 2 * SPANS_S["day"] * 1000
-    if use.lowered_to is not None and lowered:
-        most = min(most, use.lowered_to)
-    # A clock that went back must not make a call count for longer than a call made now.
-    held = [replace(part, until_ms=min(part.until_ms, until_ms)) for part in use.held if part.until_ms > now_ms]
-    over = sum(part.amount for part in held) + cost - most
-    if over <= 0:
-        if held and held[-1].until_ms == until_ms:
-            held[-1] = replace(held[-1], amount=held[-1].amount + cost)
-        else:
-            held.append(Held(cost, until_ms))
-        return replace(use, held=tuple(held)), None
-    for part in held:  # the oldest first
-        over -= part.amount
-        if over <= 0:
-            return use, min(part.until_ms, use.lowered_until_ms) if lowered else part.until_ms
-    return use, use.lowered_until_ms
 
 
 # --- budgets ----------------------------------------------------------------------------------------------------------
@@ -272,7 +139,7 @@ class Budgets:
         if not held:
             return Reservation(provider)
         now = self._clock.now().astimezone(UTC)
-        month, now_ms = f"{now:%Y-%m}", _milliseconds(now)
+        month, now_ms = f"{now:%Y-%m}", milliseconds(now)
         reservation = Reservation(provider, os.urandom(8).hex(), held, month)
         short = ""
 
@@ -409,6 +276,10 @@ class LimitGate:
             provider.name, {unit: amount for unit, amount in cost.items() if unit != CALLS}
         )
 
+    async def told(self, provider: Provider, allowed: Mapping[str, int]) -> None:
+        """See ``Gate``."""
+        await self.rates.lower(provider.name, allowed)
+
     async def settle(self, reservation: Reservation, spent: Mapping[str, int] | None) -> None:
         """See ``Gate``."""
         try:
@@ -416,11 +287,3 @@ class LimitGate:
             self._unsettled = ""
         except AicmoError as error:
             self._unsettled = f"What {reservation.provider} cost is not booked and counts in full: {error.message}"
-
-
-def _milliseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def _moment(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -34,6 +34,9 @@ HELP = {
     "aicmo_provider_health_ratio": "How well it does, 0 to 1.",
     "aicmo_provider_observations": "How much stands behind the ratio, decayed; at most 20.",
     "aicmo_provider_latency_seconds": "Of successful calls, decayed.",
+    "aicmo_provider_latency_spread_seconds": "How far successful calls are from that, on average.",
+    "aicmo_provider_elsewhere": "Pieces of work that others did in its place in its last trouble.",
+    "aicmo_provider_wasted": "Calls to it that failed in its last trouble.",
     "aicmo_provider_last_success_timestamp_seconds": "When a call or check last went well.",
     "aicmo_provider_open_until_timestamp_seconds": "When a closed provider is tried again.",
     "aicmo_provider_quota_remaining": "What the provider says is left.",
@@ -121,6 +124,10 @@ def _of_one(provider: ProviderHealth) -> Iterator[tuple[str, float]]:
     yield "aicmo_provider_observations", provider.observations
     if provider.latency_ms is not None:
         yield "aicmo_provider_latency_seconds", provider.latency_ms / 1000
+    if provider.latency_spread_ms is not None:
+        yield "aicmo_provider_latency_spread_seconds", provider.latency_spread_ms / 1000
+    yield "aicmo_provider_elsewhere", provider.cost.elsewhere if provider.cost else 0
+    yield "aicmo_provider_wasted", provider.cost.wasted if provider.cost else 0
     if provider.last_success_at is not None:
         yield "aicmo_provider_last_success_timestamp_seconds", provider.last_success_at.timestamp()
     if provider.next_probe_at is not None and provider.state not in SERVING:

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from aicmo.check_state import SelfCheck
-from aicmo.gateways import breaker
+from aicmo.gateways import breaker, observed, refused_input
 from aicmo.gateways.attempt import Outcome, Quota
 from aicmo.gateways.limits import Estimate
 from aicmo.gateways.providers import PROVIDERS
 from aicmo.gateways.recommendations import Recommendation, recommend
 from aicmo.provider_state import BLOCKED, COOLING, DISABLED, FORCED, OK, PROBING, ProviderState, StateChange
+from aicmo.token_state import TokenStanding
 
 UNSUPPORTED = "unsupported"
 NO_DATA = "no data"
@@ -24,9 +25,6 @@ SLOW = "slow"
 FLAPPING = breaker.FLAPPING
 SERVING = frozenset({OK, SLOW, PROBING, FORCED, NO_DATA})
 """The states in which a call would be let through."""
-DEGRADED_BELOW = 0.80
-"""A provider that serves but scores less is shown as slow (a warning); see the hysteresis of the resilience notes, 4.2.
-"""
 LOW_BELOW = 0.2
 """Less than this share of a quota or budget is a warning."""
 UNKNOWN_SINCE_S = 3600.0
@@ -53,6 +51,35 @@ class ToldQuota:
 
 
 @dataclass(frozen=True, slots=True)
+class LoweredRate:
+    """A rate that the provider itself allows less of than is configured."""
+
+    span: str
+    """``second``, ``minute``, ``hour`` or ``day``."""
+    allowed: int
+    """What is used: the provider's word."""
+    configured: int
+    until: datetime
+    """When its word is no longer believed, unless it says so again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a provider's last trouble cost."""
+
+    elsewhere: int
+    """Pieces of work that another provider did in its place."""
+    wasted: int
+    """Calls to it that failed."""
+    unknown: int
+    """Calls to it of which nobody knows what came."""
+
+    @property
+    def told(self) -> str:
+        return f"{self.elsewhere:,} sent elsewhere, {self.wasted:,} wasted, {self.unknown:,} unknown"
+
+
+@dataclass(frozen=True, slots=True)
 class ProviderHealth:
     name: str
     kind: str
@@ -72,8 +99,19 @@ class ProviderHealth:
     """Why it is closed: the outcome class, ``reputation``, ``disabled``, ``config`` and the like; empty when it is not.
     """
     next_probe_at: datetime | None
+    since: datetime | None = None
+    """Since when it is so: out of service, back in it, or under a person's word; ``None`` when it was never away."""
     closed_at: datetime | None = None
     """Since when it has been out of service."""
+    latency_spread_ms: float | None = None
+    """How far successful calls are from ``latency_ms``, on average."""
+    recent_ms: tuple[int | None, ...] = ()
+    """Of its last calls, oldest first, ``None`` for one that failed; of its last self-checks where nobody called it."""
+    cost: Cost | None = None
+    """``None`` when its last trouble cost nothing, or it had none."""
+    refused_input: tuple[str, ...] = ()
+    """Samples of our own bad input, when its last calls were refused for nothing else."""
+    lowered: tuple[LoweredRate, ...] = ()
     override_until: datetime | None = None
     """When a person's word ends; ``None`` when there is none."""
     check: SelfCheck | None = None
@@ -82,6 +120,8 @@ class ProviderHealth:
     """``None`` when the provider tells none, or was not asked yet."""
     budgets: tuple[Estimate, ...] = ()
     """Of this month, one per unit that has a limit; ``cost`` is 0."""
+    token: TokenStanding | None = None
+    """``None`` when it logs in without OAuth tokens of ours."""
 
     @property
     def seen_at(self) -> datetime | None:
@@ -114,6 +154,8 @@ class HealthReport:
     """Why the state may not be the whole truth; empty when it is."""
     unknown_sends: int | None = 0
     """Deliveries whose outcome nobody knows; ``None`` when the ledger could not be read."""
+    changes: tuple[StateChange, ...] = ()
+    """The last changes of state, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +175,11 @@ class Beside:
 
     checks: Mapping[str, SelfCheck] = field(default_factory=dict)
     budgets: Mapping[str, tuple[Estimate, ...]] = field(default_factory=dict)
+    tokens: Mapping[str, TokenStanding] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     """Provider -> why its configuration cannot be used."""
+    lowered: Mapping[str, tuple[LoweredRate, ...]] = field(default_factory=dict)
     changes: Sequence[StateChange] = ()
-    """Newest first."""
     unknown: UnknownSends | None = UnknownSends()
     """``None`` when the ledger could not be read."""
     offline: bool = False
@@ -165,7 +208,7 @@ def health_report(
         status = "unknown"
     recommendations = tuple(_recommendations(capabilities, now, beside))
     unknown = beside.unknown.count if beside.unknown is not None else None
-    return HealthReport(status, capabilities, recommendations, beside.degraded, unknown)
+    return HealthReport(status, capabilities, recommendations, beside.degraded, unknown, tuple(beside.changes))
 
 
 def _capability(
@@ -183,7 +226,7 @@ def _capability(
         status = "ok"
     else:
         status = "warning"
-    return CapabilityHealth(name, status, serving.name, providers, _since(serving, providers, beside.changes))
+    return CapabilityHealth(name, status, serving.name, providers, _since(serving, providers))
 
 
 def _provider(name: str, kind: str, state: ProviderState | None, now: datetime, beside: Beside) -> ProviderHealth:
@@ -199,8 +242,8 @@ def _provider(name: str, kind: str, state: ProviderState | None, now: datetime, 
         word = _word(state, now)
     until = breaker.closed_until(state, now)
     override = breaker.override_of(state, now)
-    score = breaker.score(state, now) if state.observations >= 1 else None
-    if word == OK and score is not None and score < DEGRADED_BELOW:
+    score = observed.score(state, now) if state.observations >= 1 else None
+    if word == OK and score is not None and observed.does_poorly(state, now):
         word = SLOW
     reason = "" if word in SERVING else override or state.open_reason
     return ProviderHealth(
@@ -215,11 +258,20 @@ def _provider(name: str, kind: str, state: ProviderState | None, now: datetime, 
         last_error_at=state.last_error_at,
         reason=reason,
         next_probe_at=state.override_until if override == DISABLED else until,
+        since=breaker.since(state, now),
         closed_at=state.closed_at,
+        latency_spread_ms=round(state.latency_spread_s * 1000, 1) if state.latency_spread_s is not None else None,
+        recent_ms=observed.latencies_ms(state) or (check.recent if check else ()),
+        cost=Cost(state.elsewhere, state.wasted, state.unknown)
+        if state.elsewhere or state.wasted or state.unknown
+        else None,
+        refused_input=tuple(sample.told for sample in refused_input.repeated(state.inputs, now)),
+        lowered=beside.lowered.get(name, ()),
         override_until=state.override_until if override else None,
         check=check,
         quota=_quota(check),
         budgets=beside.budgets.get(name, ()),
+        token=beside.tokens.get(name),
     )
 
 
@@ -246,21 +298,18 @@ def _quota(check: SelfCheck | None) -> ToldQuota | None:
 
 
 def _runs_low(provider: ProviderHealth) -> bool:
-    return (provider.quota is not None and provider.quota.low) or any(map(_budget_low, provider.budgets))
+    ends = provider.token is not None and provider.token.needs_person
+    return ends or (provider.quota is not None and provider.quota.low) or any(map(_budget_low, provider.budgets))
 
 
 def _budget_low(budget: Estimate) -> bool:
     return budget.limit is not None and budget.limit - budget.used < max(LOW_BELOW * budget.limit, 1)
 
 
-def _since(
-    serving: ProviderHealth, providers: Sequence[ProviderHealth], changes: Sequence[StateChange]
-) -> datetime | None:
-    """When the last of those before it went, or it came back itself, whichever was later."""
+def _since(serving: ProviderHealth, providers: Sequence[ProviderHealth]) -> datetime | None:
+    """When the last of those before it went, or it came itself, whichever was later."""
     before = providers[: providers.index(serving)]
-    moments = [provider.closed_at for provider in before if provider.closed_at]
-    moments += [change.at for change in changes if change.name == serving.name and change.after == OK][:1]
-    return max(moments, default=None)
+    return max((each.since for each in (*before, serving) if each.since), default=None)
 
 
 def _older(moment: datetime | None, now: datetime, seconds: float) -> bool:
@@ -293,15 +342,16 @@ def _recommendations(
 
 
 def _about(provider: ProviderHealth) -> Iterator[Recommendation]:
-    until = f"at {provider.next_probe_at:%Y-%m-%d %H:%M} UTC" if provider.next_probe_at else ""
     if provider.state == UNSUPPORTED:
         yield recommend("unsupported", provider=provider.name, detail=f"there is no provider of kind {provider.kind}")
     elif provider.state in (FORCED, DISABLED):
-        ends = f"{provider.override_until:%Y-%m-%d %H:%M} UTC" if provider.override_until else ""
-        yield recommend(provider.state, provider=provider.name, until=ends, detail=f"{provider.state} by hand")
+        until, said = provider.override_until, f"{provider.state} by hand"
+        yield recommend(provider.state, provider=provider.name, until=until, detail=said)
+    elif provider.token is not None and provider.token.needs_person and provider.reason in ("", Outcome.AUTH):
+        yield recommend(provider.token.trouble, provider=provider.name, detail=provider.token.why)
     elif provider.reason:
         cause = provider.reason if provider.reason in _CLOSES else Outcome.TRANSIENT.value
-        yield recommend(cause, provider=provider.name, until=until, detail=provider.last_error)
+        yield recommend(cause, provider=provider.name, until=provider.next_probe_at, detail=provider.last_error)
     if provider.quota is not None and provider.quota.low and provider.reason != Outcome.QUOTA:
         quota = provider.quota.quota
         of = f" of {quota.limit:,}" if quota.limit is not None else ""
@@ -311,6 +361,12 @@ def _about(provider: ProviderHealth) -> Iterator[Recommendation]:
             left = max(budget.limit - budget.used, 0)
             detail = f"{left:,} of this month's {budget.limit:,} {budget.unit} are left"
             yield recommend("budget_low", provider=provider.name, detail=detail)
+    if provider.refused_input:
+        detail = f"its last {len(provider.refused_input)} calls were refused for what we sent"
+        yield recommend("input_repeated", provider=provider.name, detail=detail, samples=provider.refused_input)
+    for rate in provider.lowered:
+        detail = f"it allows {rate.allowed:,} calls a {rate.span}, and {rate.configured:,} are set"
+        yield recommend("rate_told", provider=provider.name, detail=detail)
     if provider.check is not None and provider.check.outcome == Outcome.INPUT:
         yield recommend("input", provider=provider.name, detail=provider.check.detail)
 
@@ -325,7 +381,7 @@ def _about_chain(capability: CapabilityHealth, now: datetime, stale_after_s: flo
         return
     serving = next((provider for provider in providers if provider.name == capability.serving), None)
     if serving is not None and (serving.state == NO_DATA or _older(serving.seen_at, now, stale_after_s)):
-        seen = f"last seen {serving.seen_at:%Y-%m-%d %H:%M} UTC" if serving.seen_at else "nobody has asked it yet"
+        seen = f"last seen {_span(now - serving.seen_at)} ago" if serving.seen_at else "nobody has asked it yet"
         yield recommend("stale", provider=serving.name, detail=seen)
     if len(providers) == 1 and capability.capability in SECOND_HELPS and providers[0].state != UNSUPPORTED:
         detail = f"{capability.capability} has no second provider"
@@ -334,3 +390,8 @@ def _about_chain(capability: CapabilityHealth, now: datetime, stale_after_s: flo
 
 def _ahead(provider: ProviderHealth, now: datetime) -> bool:
     return provider.seen_at is not None and provider.seen_at > now + timedelta(seconds=SKEW_S)
+
+
+def _span(span: timedelta) -> str:
+    minutes = round(span.total_seconds() / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"

@@ -71,6 +71,14 @@ RULES: tuple[Rule, ...] = (
     Rule("429", "", Outcome.RATE_LIMITED, "Apollo's limit for the minute is reached.", wait_s=60),
 )
 
+ALLOWED_HEADERS = {
+    "x-rate-limit-minute": "minute",
+    "x-rate-limit-hourly": "hour",
+    "x-rate-limit-24-hour": "day",
+    "x-rate-limit-daily": "day",  # what Apollo called it before
+}
+"""Header -> the span it limits (docs.apollo.io/reference/rate-limits). Empty in an answer: there is no such limit."""
+
 STATUSES = {
     "verified": EmailStatus.VALID,
     "likely_to_engage": EmailStatus.RISKY,
@@ -189,6 +197,10 @@ class ApolloProvider(HttpProvider[ApolloSettings]):
 
     def credentials(self, key: str, headers: Mapping[str, str], content: bytes) -> dict[str, str]:
         return {"x-api-key": key, "cache-control": "no-cache"}
+
+    def allowed(self, headers: Mapping[str, str]) -> dict[str, int]:
+        told = {span: headers.get(name, "").strip() for name, span in ALLOWED_HEADERS.items() if name in headers}
+        return {span: int(text) for span, text in told.items() if re.fullmatch("[0-9]{1,9}", text)}
 
     def words(self, document: Any) -> tuple[str, str]:
         message = document.get("error_message") or document.get("error") or document.get("message") or ""
