@@ -1,13 +1,15 @@
 """The Textual app over an opened workspace: modes, styles, keys and what belongs to no single screen.
 
 It owns the threads that blocking work runs on and the one sender, so that leaving a screen stops nothing. All state
-that matters is in the store; killing the terminal loses none of it.
+that matters is in the store; killing the terminal loses none of it. What the first frame does not need is imported
+after it stands.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -16,58 +18,126 @@ from textual.app import App
 
 from aicmo.errors import AicmoError
 from aicmo.text import one_line
-from aicmo_tui.commands import COMMANDS, system_commands
+from aicmo_tui.enriching import Enriching
 from aicmo_tui.keys import app_bindings
 from aicmo_tui.present import TITLE, line, people
-from aicmo_tui.screens import FIRST, SCREENS, factory
+from aicmo_tui.screens import FIRST, OPENING, SCREENS, factory, load
 from aicmo_tui.sending import Sending
-from aicmo_tui.standing import still_to_go
 from aicmo_tui.theme import DARK, THEMES
+from aicmo_tui.unbroken import UnbrokenApp
 from aicmo_tui.work import converse, off_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from textual.app import SystemCommand
+    from textual.command import Provider
     from textual.screen import Screen
 
     from aicmo.publishing import Content
     from aicmo.workspace import Workspace
+    from aicmo_tui.screens.opening import Opening
 
 THREADS = 3
 """A slow count must not hold up the rows, nor the rows a preview."""
 
+FRAME_STANDS_S = 0.01
+"""Until the first frame has left for the terminal: importing would hold up the thread that writes it."""
+
 log = logging.getLogger("aicmo.app")
 
 
-class AicmoApp(App[None]):
+def people_by_name() -> type[Provider]:
+    from aicmo_tui.commands import People
+
+    return People
+
+
+class AicmoApp(UnbrokenApp):
     """``AicmoApp(workspace).run()``. The workspace stays open afterwards: it belongs to whoever opened it."""
 
     TITLE = "AICMO"
     CSS_PATH = "app.tcss"
-    DEFAULT_MODE = FIRST
     MODES = {mode: factory(mode) for mode in SCREENS}
     BINDINGS = app_bindings()
-    COMMANDS = COMMANDS
+    COMMANDS = App.COMMANDS | {people_by_name}
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
 
-    def __init__(self, workspace: Workspace, *, sends: bool = True) -> None:
-        """``sends=False`` is for looking only: what runs is left to another process."""
+    workspace: Workspace
+
+    def __init__(
+        self,
+        workspace: Workspace | None = None,
+        *,
+        opens: Callable[[], Awaitable[Workspace]] | None = None,
+        sends: bool = True,
+    ) -> None:
+        """``opens`` gives the workspace where there is none yet: it is called when the first frame stands, and what it
+        raises ends the app as its ``failure``. ``sends=False`` is for looking only: what runs is left to others.
+        """
+        self.DEFAULT_MODE = FIRST if workspace is not None else OPENING
         super().__init__()
-        self.workspace = workspace
+        if workspace is not None:
+            self.workspace = workspace
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aicmo-screen")
         self.sending = Sending(self)
+        self.enriching = Enriching(self)
+        self._opens = opens
+        self._opening: asyncio.Task[None] | None = None
+        self._wanted = FIRST
+        """The screen to show when the workspace is open."""
         self._sends = sends
         self._parts: asyncio.Future[None] | None = None
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = DARK.name
+        # Set without its watcher, which would have every style sheet read twice before the first frame.
+        self.set_reactive(AicmoApp.theme, DARK.name)
+        self.stylesheet.set_variables(self.get_css_variables())
+
+    def get_default_screen(self) -> Opening:
+        """What stands there until the workspace is open; as no mode of the table it spares a parsing of all styles."""
+        from aicmo_tui.screens.opening import Opening
+
+        return Opening()
 
     def on_mount(self) -> None:
+        if self._opens is not None:
+            self.use_command_palette = False  # it looks for people
+        else:
+            self._begin()
+
+    def first_frame_stands(self) -> None:
+        """The opening screen has drawn itself: now the rest may be loaded."""
+        self.set_timer(FRAME_STANDS_S, self._begin_opening)
+
+    def _begin(self) -> None:
+        # What stands now stays to the end: looking it through again and again, the collector held up a key for 50 ms.
+        self.call_after_refresh(gc.freeze)
         if self._sends:
             self.call_after_refresh(self.sending.start)
 
+    def _begin_opening(self) -> None:
+        self._opening = asyncio.create_task(self._open(), name="aicmo-open")
+
+    async def _open(self) -> None:
+        assert self._opens is not None
+        try:
+            self.workspace = await self._opens()
+            await asyncio.to_thread(load, self._wanted)
+        except Exception as error:  # told by whoever ran the app, where the person still sees it afterwards
+            self.failure = error
+            self.exit(return_code=1)
+            return
+        if self._exit:
+            return
+        self.use_command_palette = True
+        await self.switch_mode(self._wanted)
+        self._begin()
+
     async def on_unmount(self) -> None:
+        gc.unfreeze()
+        if self._opening is not None:
+            await self._opening  # what it opens is closed by its opener, who must know of it
         self.threads.shutdown(wait=True, cancel_futures=True)
 
     async def ready(self) -> None:
@@ -79,7 +149,15 @@ class AicmoApp(App[None]):
     # --- going somewhere --------------------------------------------------------------------------------------------
 
     def action_show_screen(self, mode: str) -> None:
-        self.switch_mode(mode)
+        self._wanted = mode
+        if self.current_mode != OPENING:
+            self.switch_mode(mode)
+
+    def action_open_over(self, name: str) -> None:
+        """A screen of ``OVER``, over the one that is shown."""
+        screen = load(name)
+        if not isinstance(self.screen, screen):
+            self.push_screen(screen())
 
     def open_campaign(self, campaign_id: int) -> None:
         """The campaigns screen, with this one open in it."""
@@ -92,8 +170,16 @@ class AicmoApp(App[None]):
 
     def show_contact(self, email: str) -> None:
         """The contacts screen, at this person."""
+        self.show_people(email)
+
+    def show_people(self, query: str) -> None:
+        """The contacts screen, with those whom ``query`` finds."""
+        from aicmo_tui.screens.frame import Over
+
         self.switch_mode("contacts")
-        self.call_after_refresh(lambda: self.screen.show_person(email))
+        while isinstance(self.screen, Over):
+            self.pop_screen()
+        self.call_after_refresh(lambda: self.screen.show_person(query))
 
     def write_to(self, query: str) -> None:
         """The composer, for the people whom ``query`` finds."""
@@ -112,17 +198,24 @@ class AicmoApp(App[None]):
             self.action_show_help_panel()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        from aicmo_tui.commands import system_commands
+
         yield from system_commands(self, screen)
 
     async def action_quit(self) -> None:
-        if not self.sending.under_way:
+        if not self.sending.under_way and not self.enriching.under_way:
             self.exit()
             return
         converse(self, self._quit_after_asking)
 
     async def _quit_after_asking(self) -> None:
+        from aicmo_tui.standing import still_to_go
         from aicmo_tui.widgets.dialogs import confirm
 
+        if not self.sending.under_way:
+            await self.enriching.stop()
+            self.exit()
+            return
         left = await off_loop(self, lambda: still_to_go(self.workspace))
         question = line(f"A send is under way: {people(left)} still to go. Stop it and quit?")
         details = line(
@@ -131,6 +224,7 @@ class AicmoApp(App[None]):
         details += line(("aicmo run", TITLE), ".")
         if await self.push_screen_wait(confirm(question, "Stop and quit", details=details)):
             await self.sending.stop()
+            await self.enriching.stop()
             self.exit()
 
     # --- telling ----------------------------------------------------------------------------------------------------
@@ -145,12 +239,14 @@ class AicmoApp(App[None]):
         """An error the person has to know of stays until it is closed; an unforeseen one is logged too."""
         from aicmo_tui.widgets.dialogs import Notice
 
+        foreseen = isinstance(error, AicmoError)
+        if not foreseen:
+            log.error("unforeseen in the app", exc_info=error)
         if isinstance(self.screen, Notice):
             return
-        if isinstance(error, AicmoError):
+        if foreseen:
             self.push_screen(Notice("That did not work", error.message, error.hint))
             return
-        log.error("unforeseen in the app", exc_info=error)
         hint = (
             f"It is written down in {self.workspace.paths.log_file}. The app goes on; nothing that was saved is lost."
         )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.command import Hit, Hits, Provider
 from textual.screen import Screen
 
 from aicmo_tui.present import MUTED, line, value
-from aicmo_tui.screens import SCREENS
+from aicmo_tui.screens import OVER, SCREENS
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ PEOPLE_SHOWN = 8
 
 
 def system_commands(app: AicmoApp, screen: Screen[Any]) -> Iterable[SystemCommand]:
-    """The screens from their table, then the keys that work on this screen, then what the app itself can do."""
+    """The screens from their tables, then the keys that work on this screen, then what the app itself can do."""
     for mode, entry in SCREENS.items():
         yield SystemCommand(f"Go to {entry.title}", entry.answers, lambda mode=mode: app.action_show_screen(mode))
+    for name, entry in OVER.items():
+        yield SystemCommand(f"Go to {entry.title}", entry.answers, lambda name=name: app.action_open_over(name))
     for node, binding, enabled, _ in screen.active_bindings.values():
-        if enabled and binding.show and node is not app:
+        if enabled and (binding.show or node is screen) and node is not app:
             yield SystemCommand(
                 binding.description.capitalize(),
                 binding.tooltip,
-                lambda node=node, action=binding.action: app.run_worker(
-                    app.run_action(action, node), group="palette", exit_on_error=False
-                ),
+                lambda node=node, action=binding.action: app.run_worker(app.run_action(action, node), group="palette"),
             )
     yield SystemCommand("Help", "What the keys do here", app.action_toggle_help)
     yield SystemCommand("Theme", "Change the colours", app.action_change_theme)
@@ -58,10 +58,3 @@ class People(Provider):
                 lambda email=contact.email: app.show_contact(email),
                 help="Open this contact",
             )
-
-
-def people() -> type[Provider]:
-    return People
-
-
-COMMANDS = App.COMMANDS | {people}

@@ -35,7 +35,7 @@ def demo(run: Run, seed: int, speed: float, headless: bool, seconds: float) -> N
     folder = Path(run.data_dir) / "demo" if run.data_dir else None
     with open_demo(folder=folder, seed=seed, speed=speed) as opened:
         if not headless:
-            run_async(show(opened.workspace))
+            run_async(show(lambda: opened.workspace))
             return
         audience = opened.workspace.publishing.counts(opened.campaign.id).audience
         run.say(f"A campaign to {audience} people, for {seconds:g} s …")

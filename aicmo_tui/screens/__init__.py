@@ -19,7 +19,7 @@ class Entry:
     where: str
     """``module:Class``."""
     key: str
-    """A function key; its digit does the same where nothing is being typed."""
+    """A function key, whose digit does the same where nothing is being typed; of a screen over others, a letter."""
     title: str
     answers: str
     """The question the screen answers."""
@@ -37,17 +37,28 @@ SCREENS = {
     ),
     "analytics": Entry("aicmo_tui.screens.analytics:AnalyticsScreen", "f8", "Analytics", "What came of it?"),
 }
+OVER = {
+    "duplicates": Entry(
+        "aicmo_tui.screens.duplicates:DuplicatesScreen", "u", "Duplicates", "Who is in the list twice?"
+    ),
+    "companies": Entry("aicmo_tui.screens.companies:CompaniesScreen", "o", "Companies", "Where do they work?"),
+    "today": Entry("aicmo_tui.screens.today:TodayScreen", "t", "Today", "Whom do I get back to?"),
+}
+"""The screens that stand over another one until ``escape``; their keys work on those that offer them."""
 FIRST = "home"
+OPENING = "opening"
+"""The mode before all others, until the workspace is open; nobody comes back to it."""
+
+
+def load(name: str) -> type[Frame]:
+    """The screen's class, its module imported; that takes some milliseconds the first time."""
+    from importlib import import_module
+
+    module, class_name = (SCREENS | OVER)[name].where.split(":")
+    screen: type[Frame] = getattr(import_module(module), class_name)
+    return screen
 
 
 def factory(mode: str) -> Callable[[], Frame]:
     """What builds the screen, once it is asked for."""
-
-    def build() -> Frame:
-        from importlib import import_module
-
-        module, name = SCREENS[mode].where.split(":")
-        screen: Frame = getattr(import_module(module), name)()
-        return screen
-
-    return build
+    return lambda: load(mode)()

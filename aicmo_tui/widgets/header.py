@@ -29,16 +29,20 @@ class HeaderLine(Widget):
     DEFAULT_CSS = "HeaderLine { dock: top; height: 1; background: $panel; }"
 
     place = reactive("")
-    standing = reactive(Standing())
+    standing: reactive[Standing | None] = reactive(None)
+    """``None`` until it has been read."""
     trouble = reactive("")
     """Why what is shown may be old; empty when it is not."""
 
     def render(self) -> RenderResult:
-        standing, width = self.standing, self.size.width
+        width = self.size.width
         left = line((" AICMO", f"{ACCENT} bold"), (" · ", MUTED), value(self.place, TITLE))
         right = line("")
         if self.trouble:
             right = line(("✕ ", BAD), value(self.trouble, BAD), "  ")
+        standing = self.standing
+        if standing is None:
+            return left + fit(right, max(0, width - left.cell_length))
         if standing.unknown:
             right = line(right, (f"? {number(standing.unknown)} unknown", WARN), "  ")
         right = line(right, standing.health, "  ", standing.time, " ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,19 @@ def same_terminal_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     time.tzset()
+
+
+@pytest.fixture(autouse=True)
+def unforeseen() -> Iterator[list[logging.LogRecord]]:
+    """What the app wrote down as unforeseen. The app goes on after it; a test does only if it empties the list."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = records.append
+    log = logging.getLogger("aicmo.app")
+    log.addHandler(handler)
+    yield records
+    log.removeHandler(handler)
+    assert not records, [record.exc_info for record in records]
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from logging import LogRecord
+
 import pytest
 from driving import app_on, reads, steady, text_of, until
 from textual.widgets import Footer
@@ -90,7 +92,7 @@ async def test_the_palette_finds_screens_verbs_and_people(filled: Workspace) -> 
         await until(pilot, lambda: app.screen.query_one("#people").total == 1)
 
 
-async def test_an_unforeseen_error_is_told_and_the_app_goes_on(filled: Workspace) -> None:
+async def test_an_unforeseen_error_is_told_and_the_app_goes_on(filled: Workspace, unforeseen: list[LogRecord]) -> None:
     app = app_on(filled)
     async with app.run_test() as pilot:
         await reads(pilot, "Needs you")
@@ -98,6 +100,7 @@ async def test_an_unforeseen_error_is_told_and_the_app_goes_on(filled: Workspace
         await reads(pilot, "Something unforeseen", "ZeroDivisionError: [/oops]")
         await pilot.press("escape", "f4")
         await reads(pilot, "AICMO · Contacts")
+    assert unforeseen.pop().exc_info[0] is ZeroDivisionError
 
 
 async def test_an_error_of_ours_says_what_to_do(filled: Workspace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from logging import LogRecord
 
 import pytest
 from driving import app_on, reads, steady, text_of
@@ -41,7 +42,9 @@ async def test_a_name_that_is_markup_runs_no_action_when_it_is_clicked(filled: W
         assert app.is_running
 
 
-async def test_a_campaign_with_such_a_name_can_be_opened_and_asked_about(filled: Workspace) -> None:
+async def test_a_campaign_with_such_a_name_can_be_opened_and_asked_about(
+    filled: Workspace, unforeseen: list[LogRecord]
+) -> None:
     app = app_on(filled)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         app.open_campaign(2)
@@ -52,6 +55,7 @@ async def test_a_campaign_with_such_a_name_can_be_opened_and_asked_about(filled:
         app.tell(HOSTILE[0] + HOSTILE[2])
         app.report(ValueError(HOSTILE[1] + HOSTILE[2]))
         await reads(pilot, "Something unforeseen", "oops [/foo]")
+        unforeseen.clear()
         assert not STEERING.search(text_of(app))
 
 
