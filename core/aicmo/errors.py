@@ -7,7 +7,8 @@
      │    ├── ConfigInvalid                  a file, key or value of the configuration
      │    ├── QueryInvalid                   a contact query; points at the column
      │    ├── TemplateInvalid                a text that cannot be filled for somebody
-     │    └── IllegalTransition              a campaign or delivery asked to go where it cannot
+     │    ├── EditConflict                   somebody else changed the same field meanwhile
+     │    └── IllegalTransition              a campaign, delivery or person asked to go where it cannot
      ├── NotFound                   exit 3   no record, file or name like that
      ├── AuthNeeded                 exit 4   a credential is missing or refused
      ├── ApprovalNeeded             exit 9   the content has not been approved as it now stands
@@ -25,6 +26,8 @@ to reason about it. An error leaves here only when a person has to hear of it.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class AicmoError(Exception):
@@ -57,20 +60,34 @@ class ConfigInvalid(InvalidInput):
 
 
 class QueryInvalid(InvalidInput):
-    """``column`` is the 0-based place in the query where reading stopped."""
+    """``column`` is the 0-based place in ``query``, as it was read, where reading stopped."""
 
     code = "query_invalid"
 
-    def __init__(self, message: str, *, column: int = 0, hint: str = "") -> None:
+    def __init__(self, message: str, *, column: int = 0, hint: str = "", query: str = "") -> None:
         super().__init__(message, hint=hint)
-        self.column = column
+        self.column, self.query = column, query
 
     def as_dict(self) -> dict[str, object]:
-        return {**super().as_dict(), "column": self.column}
+        return {**super().as_dict(), "query": self.query, "column": self.column}
 
 
 class TemplateInvalid(InvalidInput):
     code = "template_invalid"
+
+
+class EditConflict(InvalidInput):
+    """``conflicts`` says of each field what is wanted (``mine``), what stands there now (``theirs``), and what stood
+    there when the edit began (``original``)."""
+
+    code = "edit_conflict"
+
+    def __init__(self, message: str, conflicts: Mapping[str, Mapping[str, str]], *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.conflicts = conflicts
+
+    def as_dict(self) -> dict[str, object]:
+        return {**super().as_dict(), "conflicts": {name: dict(three) for name, three in self.conflicts.items()}}
 
 
 class IllegalTransition(InvalidInput):

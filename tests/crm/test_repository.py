@@ -46,11 +46,11 @@ def test_a_custom_field_cannot_hide_one_of_ours(crm: CRMRepository) -> None:
 def test_tags_are_added_and_removed_over_a_query_or_on_one(crm: CRMRepository) -> None:
     for name in ("ann", "bob", "cid"):
         crm.add(f"{name}@acme.example", tags=["old"])
-    assert crm.tag("acme", add=["New"]) == 3
-    assert crm.tag("acme", add=["new"]) == 0
-    assert crm.tag("bob@acme.example", add=["solo"], remove=["OLD"]) == 1
+    assert crm.tag("acme", add=["New"]).changed == 3
+    assert crm.tag("acme", add=["new"]).changed == 0
+    assert crm.tag("bob@acme.example", add=["solo"], remove=["OLD"]).changed == 1
     assert crm.get("bob@acme.example").tags == ("New", "solo")
-    assert crm.tag("", remove=["old", "never"]) == 2
+    assert crm.tag("", remove=["old", "never"]).changed == 2
     assert crm.tags() == (("New", 3), ("solo", 1))
     with pytest.raises(NotFound):
         crm.tag("dan@acme.example", add=["x"])

@@ -20,10 +20,12 @@ FIELDS = ("email", "first_name", "last_name", "name", "company", "title", "phone
 IGNORED = "-"
 """``--map COLUMN=-`` leaves a column out."""
 MAX_CUSTOM_FIELDS = 50
+MAX_VALUE = 10_000
+"""Characters in a value of any field."""
 MAX_KEY = 60
 """Characters in a custom field's key."""
 
-# In the spelling `_fold` makes: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish.
+# In the spelling `fold` makes: English, German, French, Spanish, Italian, Portuguese, Dutch, Polish.
 SYNONYMS: dict[str, str] = {
     "email": """
         email,e mail,mail,email address,e mail address,mail address,address email,work email,business email,email 1,
@@ -84,6 +86,8 @@ class ColumnMapping:
     """Custom field's key to column."""
     left_out: tuple[str, ...]
     """Headers beyond ``MAX_CUSTOM_FIELDS``, which nobody chose to leave out."""
+    ignored: frozenset[int] = frozenset()
+    """Columns that somebody did choose to leave out."""
 
 
 def map_columns(
@@ -109,7 +113,7 @@ def map_columns(
     for column, title in enumerate(header):
         if column in chosen:
             continue
-        known = _FIELD_OF.get(_fold(title))
+        known = _FIELD_OF.get(fold(title))
         if known == "stage" and not _holds_stages(sample, column):
             known = None
         if known is None or known in fields:
@@ -122,7 +126,16 @@ def map_columns(
     room = MAX_CUSTOM_FIELDS - len(custom)
     for column in unknown[: max(room, 0)]:
         custom[_free_key(header[column] or f"column {column + 1}", custom)] = column
-    return ColumnMapping(fields, custom, tuple(header[column] for column in unknown[max(room, 0) :]))
+    ignored = frozenset(column for column, what in chosen.items() if what == IGNORED)
+    return ColumnMapping(fields, custom, tuple(header[column] for column in unknown[max(room, 0) :]), ignored)
+
+
+def address_column(header: Sequence[str], sample: Sequence[Sequence[str]]) -> int:
+    """Which column holds the addresses: by its title, else by what stands in it. Raises ``InvalidInput``."""
+    for column, title in enumerate(header):
+        if _FIELD_OF.get(fold(title)) == "email":
+            return column
+    return _column_with_addresses(header, sample, range(len(header)))
 
 
 def custom_key(name: str) -> str:
@@ -130,7 +143,7 @@ def custom_key(name: str) -> str:
 
     A name that means a field of ours gives that field's name.
     """
-    folded = _fold(name)
+    folded = fold(name)
     if known := _FIELD_OF.get(folded):
         return known
     key = folded.replace(" ", "_")
@@ -157,7 +170,7 @@ def split_name(name: str) -> tuple[str, str]:
     return " ".join(words[:cut]), " ".join(words[cut:])
 
 
-def _fold(title: str) -> str:
+def fold(title: str) -> str:
     """Lower case, Latin letters without accents, one space for every run of anything but letters and digits."""
     text = re.sub(r"[\W_]+", " ", unicodedata.normalize("NFKC", title).casefold()).strip()
     bare = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
@@ -172,14 +185,14 @@ _FIELD_OF = {
 def _explicit(header: Sequence[str], explicit: Mapping[str, str]) -> dict[int, str]:
     columns: dict[str, int] = {}
     for column, title in enumerate(header):
-        columns.setdefault(_fold(title), column)
+        columns.setdefault(fold(title), column)
     chosen: dict[int, str] = {}
     for title, field in explicit.items():
-        if _fold(title) not in columns:
+        if fold(title) not in columns:
             raise InvalidInput(
                 f"There is no column {shown(title)}.", hint="The columns are: " + ", ".join(map(shown, header[:30]))
             )
-        chosen[columns[_fold(title)]] = IGNORED if field.strip() == IGNORED else custom_key(field)
+        chosen[columns[fold(title)]] = IGNORED if field.strip() == IGNORED else custom_key(field)
     return chosen
 
 

@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 from aicmo.clock import rfc3339
 from aicmo.errors import IllegalTransition, NotFound
-from aicmo.store import contacts, next_actions, people, stages
+from aicmo.store import contacts, imports, next_actions, people, stages
 from aicmo.store.contacts import Entry
+from aicmo.store.people import Shape
 from aicmo.store.tags import tag_key
 
 State = Mapping[str, str]
@@ -29,6 +30,8 @@ State = Mapping[str, str]
 KEPT_STEPS = 200
 """How many changes can be taken back; older ones are forgotten when a new one begins, except imports."""
 _PEOPLE_AT_ONCE = 500
+_IMAGE, _INTO, _MOVED = "", "into", "moved"
+"""What a row keeps of somebody who was taken away: all of theirs, and whom it went to, where it did."""
 
 
 class ChangedPerson(NamedTuple):
@@ -70,6 +73,8 @@ class Reverted:
     people: int
     """Whom it changed."""
     kept: tuple[Kept, ...]
+    unnamed: int = 0
+    """People beside those in ``kept`` whom the undo of an import left, because something happened to them since."""
 
 
 # --- recording --------------------------------------------------------------------------------------------------------
@@ -86,6 +91,11 @@ def begin(db: sqlite3.Connection, kind: str, summary: str, actor: str, now: date
     return cursor.lastrowid
 
 
+def describe(db: sqlite3.Connection, change_id: int, summary: str) -> None:
+    """Say in one phrase what a change was, once it is known whom it touched."""
+    db.execute("UPDATE change SET summary = ? WHERE id = ?", (summary, change_id))
+
+
 def record(db: sqlite3.Connection, change_id: int, changed: Iterable[ChangedPerson]) -> None:
     """Keep what a change did to people. Of one whom it touched twice, the first before and the last after count."""
     db.executemany(
@@ -98,8 +108,15 @@ def record(db: sqlite3.Connection, change_id: int, changed: Iterable[ChangedPers
 
 def record_deleted(db: sqlite3.Connection, change_id: int, contact_ids: Iterable[int]) -> None:
     """Keep what belonged to those who are about to be deleted, all of it."""
-    rows = ((change_id, each, _encoded({"": people.image(db, each)}), None) for each in contact_ids)
+    known = people.shape(db)
+    rows = ((change_id, each, _encoded({_IMAGE: people.image(db, each, known)}), None) for each in contact_ids)
     db.executemany("INSERT INTO change_row VALUES (?, ?, ?, ?)", rows)
+
+
+def record_merged(db: sqlite3.Connection, change_id: int, contact_id: int, into: int) -> None:
+    """Delete somebody who is the same person as ``into``: what is theirs moves, their address becomes an alias."""
+    taken = _encoded(_taken_away(db, change_id, contact_id, into))
+    db.execute("INSERT INTO change_row VALUES (?, ?, ?, NULL)", (change_id, contact_id, taken))
 
 
 def difference(old: Entry, new: Entry) -> tuple[State, State]:
@@ -191,14 +208,25 @@ def undo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> R
     change = get(db, change_id)
     if change.undone_at:
         raise IllegalTransition(f"Change {change_id} is undone already.", hint=f"Redo it: aicmo redo {change_id}")
+    imported = imports.of_change(db, change_id)
+    if imported is not None and imported.status == "running":
+        raise IllegalTransition(
+            f"Import {imported.id} is not finished.",
+            hint=f"Stop it, or take back its part: aicmo import undo {imported.id}",
+        )
     done = _turn(db, change, f"undone: {change.summary}", actor, now, forwards=False)
+    if imported is not None:
+        done = _without_whom_it_created(db, imported.id, done, now)
     db.execute("UPDATE change SET undone_at = ? WHERE id = ?", (rfc3339(now), change_id))
     return done
 
 
 def redo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> Reverted:
-    """Do an undone change again. Raises ``NotFound``, or ``IllegalTransition`` when it stands."""
+    """Do an undone change again. Raises ``NotFound``, or ``IllegalTransition`` when it stands, or was an import: whom
+    that created, its file alone still knows."""
     change = get(db, change_id)
+    if change.kind == "import":
+        raise IllegalTransition("An import is not done again by itself.", hint="Import its file again.")
     if not change.undone_at:
         raise IllegalTransition(f"Change {change_id} stands.", hint=f"Undo it: aicmo undo {change_id}")
     done = _turn(db, change, f"done again: {change.summary}", actor, now, forwards=True)
@@ -210,17 +238,29 @@ def _turn(db: sqlite3.Connection, change: Change, cause: str, actor: str, now: d
     """Go from what one side of every row says to what the other does."""
     kept: list[Kept] = []
     turned = 0
+    shape = people.shape(db)
     for rows in _chunks(_rows(db, change.id), _PEOPLE_AT_ONCE):
         moves = [(n, before, after) if forwards else (n, after, before) for n, before, after in rows]
         turned += _edit(db, change, [(n, f, t) for n, f, t in moves if f is not None and t is not None], cause, actor,
                         now, kept)  # fmt: skip
-        for contact_id, _, target in moves:
+        for contact_id, source, target in moves:
             if target is None:
-                turned += _take_away(db, change, contact_id, kept, forwards=forwards)
+                turned += _take_away(db, change, contact_id, source or {}, kept, forwards=forwards)
         for contact_id, source, target in moves:
             if source is None and target is not None:
-                turned += _bring_back(db, contact_id, target, kept)
+                turned += _bring_back(db, contact_id, target, kept, shape)
     return Reverted(change, turned, tuple(kept))
+
+
+def _without_whom_it_created(db: sqlite3.Connection, import_id: int, done: Reverted, now: datetime) -> Reverted:
+    """Take away whom an import created, but for those to whom something happened since."""
+    taken = imports.take_away(db, import_id, done.change.id, now)
+    entries = contacts.by_id(db, {each.contact_id for each in taken.staying})
+    kept = (
+        Kept(each.contact_id, each.email, each.since, state_of(entries[each.contact_id]).get(each.since, ""), "")
+        for each in taken.staying
+    )
+    return Reverted(done.change, done.people + taken.people, (*done.kept, *kept), taken.stay - len(entries))
 
 
 def _edit(
@@ -234,7 +274,7 @@ def _edit(
 ) -> int:
     entries = contacts.by_id(db, [contact_id for contact_id, _, _ in moves])
     planned = next_actions.by_contact(db, entries)
-    replaced: list[tuple[int, Entry]] = []
+    rewritten: list[tuple[int, Entry, Entry]] = []
     turned = 0
     for contact_id, source, target in moves:
         entry = entries.get(contact_id)
@@ -257,17 +297,22 @@ def _edit(
             continue
         turned += 1
         if new != entry:
-            replaced.append((contact_id, new))
+            rewritten.append((contact_id, entry, new))
         if any(key.startswith("next.") for key in wanted):
             next_actions.set_state(db, contact_id, {**planned.get(contact_id, {}), **wanted}, now)
         if new.stage != entry.stage:
             stages.note(db, contact_id, entry.stage, new.stage, cause, actor, now, change_id=change.id)
-    contacts.replace(db, replaced, now)
+    contacts.rewrite(db, rewritten, now)
     return turned
 
 
-def _take_away(db: sqlite3.Connection, change: Change, contact_id: int, kept: list[Kept], *, forwards: bool) -> int:
-    """Delete somebody, unless they have been changed since they came: then they stay."""
+def _take_away(
+    db: sqlite3.Connection, change: Change, contact_id: int, was: dict[str, Any], kept: list[Kept], *, forwards: bool
+) -> int:
+    """Delete somebody, unless they have been changed since they came: then they stay.
+
+    ``was`` is what the row says of them; whom a merge took away goes into the same person again.
+    """
     entry = contacts.by_id(db, [contact_id]).get(contact_id)
     if entry is None:
         return 0
@@ -275,24 +320,42 @@ def _take_away(db: sqlite3.Connection, change: Change, contact_id: int, kept: li
     if since:
         kept += [Kept(contact_id, entry.email, key, state_of(entry).get(key, ""), "") for key in since]
         return 0
+    into = was.get(_INTO)
+    if into is not None and not contacts.by_id(db, [into]):
+        kept.append(Kept(contact_id, entry.email, "merged into", "", "somebody who is gone"))
+        return 0
+    taken = _encoded(_taken_away(db, change.id, contact_id, into))
     side = "before" if forwards else "after"
-    image = _encoded({"": people.image(db, contact_id)})
     db.execute(
-        f"UPDATE change_row SET {side} = ? WHERE change_id = ? AND contact_id = ?", (image, change.id, contact_id)
+        f"UPDATE change_row SET {side} = ? WHERE change_id = ? AND contact_id = ?", (taken, change.id, contact_id)
     )
-    people.delete(db, [contact_id])
     return 1
 
 
-def _bring_back(db: sqlite3.Connection, contact_id: int, target: dict[str, Any], kept: list[Kept]) -> int:
-    image = target.get("")
+def _taken_away(db: sqlite3.Connection, change_id: int, contact_id: int, into: int | None) -> dict[str, Any]:
+    """Delete somebody, after giving what is theirs to ``into`` if that is a person; what it takes to undo it."""
+    taken: dict[str, Any] = {_IMAGE: people.image(db, contact_id)}
+    if into is not None:
+        taken |= {_INTO: into, _MOVED: people.move(db, contact_id, into)}
+    people.delete(db, [contact_id])
+    if into is not None:
+        address = taken[_IMAGE]["contact"][0]["address"]
+        db.execute("INSERT INTO alias (address, contact_id, change_id) VALUES (?, ?, ?)", (address, into, change_id))
+    return taken
+
+
+def _bring_back(db: sqlite3.Connection, contact_id: int, target: dict[str, Any], kept: list[Kept], shape: Shape) -> int:
+    image = target.get(_IMAGE)
     if image is None or contacts.by_id(db, [contact_id]):
         return 0
     person = image["contact"][0]
     if contacts.get(db, person["address"]) is not None:
         kept.append(Kept(contact_id, person["email"], "address", "somebody else's", person["address"]))
         return 0
-    people.restore(db, image)
+    if _INTO in target:
+        people.move_back(db, target[_MOVED], target[_INTO])
+        db.execute("DELETE FROM alias WHERE address = ?", (person["address"],))
+    people.restore(db, image, shape)
     return 1
 
 

@@ -82,6 +82,12 @@ def get(db: sqlite3.Connection, event_id: int) -> Event | None:
     return _event(row) if row else None
 
 
+def campaign_name(db: sqlite3.Connection, event: Event) -> str:
+    """Of the campaign that it answers; empty when there is none, or none any more."""
+    row = db.execute("SELECT name FROM campaign WHERE id = ?", (event.campaign_id,)).fetchone()
+    return str(row["name"]) if row else ""
+
+
 def of(db: sqlite3.Connection, contact_id: int, *, limit: int = -1) -> list[Event]:
     """Everything that happened with somebody, the newest first."""
     rows = db.execute("SELECT * FROM event WHERE contact_id = ? ORDER BY at DESC, id DESC LIMIT ?", (contact_id, limit))

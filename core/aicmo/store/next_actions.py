@@ -19,6 +19,35 @@ class NextAction:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A next action, and with whom."""
+
+    contact_id: int
+    due: date
+    text: str
+    email: str
+    name: str
+    company: str
+    phone: str
+
+
+def planned(db: sqlite3.Connection, *, until: date = date.max) -> list[Planned]:
+    """Everything planned for ``until`` or earlier, by day."""
+    rows = db.execute(
+        """SELECT contact_id, due, text, email, trim(first_name || ' ' || last_name) AS name, company, phone
+           FROM next_action JOIN contact ON contact.id = contact_id WHERE due <= ? ORDER BY due, contact_id""",
+        (until.isoformat(),),
+    )
+    return [Planned(row["contact_id"], date.fromisoformat(row["due"]), *tuple(row)[2:]) for row in rows]
+
+
+def how_many(db: sqlite3.Connection, *, until: date) -> int:
+    """With how many people something is planned for ``until`` or earlier."""
+    number: int = db.execute("SELECT count(*) FROM next_action WHERE due <= ?", (until.isoformat(),)).fetchone()[0]
+    return number
+
+
 def get(db: sqlite3.Connection, contact_id: int) -> NextAction | None:
     row = db.execute("SELECT contact_id, due, text FROM next_action WHERE contact_id = ?", (contact_id,)).fetchone()
     return NextAction(row["contact_id"], date.fromisoformat(row["due"]), row["text"]) if row else None

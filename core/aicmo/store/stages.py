@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aicmo.clock import rfc3339
+from aicmo.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,14 @@ class StageChange:
     at: str
 
 
+def standing(db: sqlite3.Connection, contact_id: int) -> tuple[str, str]:
+    """Somebody's e-mail address and stage. Raises ``NotFound``."""
+    row = db.execute("SELECT email, stage FROM contact WHERE id = ?", (contact_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no contact with the number {contact_id}.")
+    return row["email"], row["stage"]
+
+
 def move(
     db: sqlite3.Connection,
     contact_id: int,
@@ -35,8 +44,8 @@ def move(
     event_id: int | None = None,
     change_id: int | None = None,
 ) -> None:
-    """Put somebody into a stage, with the receipt."""
-    from_stage = db.execute("SELECT stage FROM contact WHERE id = ?", (contact_id,)).fetchone()[0]
+    """Put somebody into a stage, with the receipt. Raises ``NotFound``."""
+    _, from_stage = standing(db, contact_id)
     db.execute("UPDATE contact SET stage = ?, updated_at = ? WHERE id = ?", (to_stage, rfc3339(now), contact_id))
     note(db, contact_id, from_stage, to_stage, cause, actor, now, event_id=event_id, change_id=change_id)
 

@@ -9,6 +9,7 @@ import re
 import sqlite3
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from aicmo.errors import InvalidInput
@@ -24,6 +25,7 @@ class TagCount(NamedTuple):
     contacts: int
 
 
+@lru_cache(maxsize=10_000)
 def tag_key(name: str) -> str:
     """What two spellings of one tag have in common."""
     return unicodedata.normalize("NFC", one_line(name)).casefold()
@@ -50,6 +52,15 @@ def listed(db: sqlite3.Connection) -> list[TagCount]:
 def spellings(db: sqlite3.Connection) -> dict[str, str]:
     """Every tag's key and name."""
     return {key: name for key, name in db.execute("SELECT key, name FROM tag")}
+
+
+def spelling(db: sqlite3.Connection, name: str) -> str:
+    """How the tag is shown: as it was first written. Raises ``InvalidInput`` for one that cannot be a tag."""
+    names = split_tags(name)
+    if len(names) != 1:
+        raise InvalidInput(f"{shown(name)} is not a tag.", hint="A tag holds no comma, semicolon or bar.")
+    row = db.execute("SELECT name FROM tag WHERE key = ?", (tag_key(name),)).fetchone()
+    return str(row[0]) if row else names[0]
 
 
 def ensure(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:

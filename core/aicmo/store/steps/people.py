@@ -31,7 +31,6 @@ PEOPLE = (
     "ALTER TABLE import ADD COLUMN options TEXT NOT NULL DEFAULT '{}'",  # JSON: mapping, policy, tags, encoding
     "ALTER TABLE import ADD COLUMN rows_read INTEGER NOT NULL DEFAULT 0",  # of the file, blank ones too: where to go on
     "ALTER TABLE import ADD COLUMN undone_at TEXT",
-    "CREATE INDEX contact_import ON contact (import_id) WHERE import_id IS NOT NULL",
     """CREATE TABLE import_mapping (
         header TEXT PRIMARY KEY,                    -- the columns' titles, a JSON array: which files it is for
         name TEXT NOT NULL,                         -- of the file it was first made for
@@ -92,6 +91,8 @@ PEOPLE = (
         at TEXT NOT NULL                            -- when it was written down
     ) STRICT""",
     "CREATE INDEX next_action_due ON next_action (due)",
+    # Few of many are in touch with us: who of them has not been for long is asked whenever the day begins.
+    "CREATE INDEX contact_in_touch ON contact (stage) WHERE stage IN ('ENGAGED', 'CONVERTED')",
     # --- what a custom field is
     """CREATE TABLE field (
         key TEXT PRIMARY KEY,                       -- as it stands in contact.fields and in templates
@@ -108,6 +109,7 @@ PEOPLE = (
         value TEXT NOT NULL,
         at TEXT NOT NULL,
         lookup_id INTEGER REFERENCES lookup (id) ON DELETE SET NULL,    -- what it cost stands there
+        preferred TEXT,                             -- what a person chose instead: while it stands, no conflict
         PRIMARY KEY (contact_id, field, provider)
     ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE lookup (                         -- one question about one person to one provider, and its answer
@@ -116,6 +118,7 @@ PEOPLE = (
         capability TEXT NOT NULL,                   -- lead_enrichment, email_verification
         provider TEXT NOT NULL,
         batch TEXT NOT NULL,                        -- asked together, paid together
+        place INTEGER NOT NULL,                     -- among those asked together, from 0: whose answer is whose
         outcome TEXT NOT NULL CHECK (outcome IN ('asked', 'found', 'no_match', 'failed', 'unknown')),
         reference TEXT NOT NULL DEFAULT '',         -- the provider's own: an answer that is still to be fetched
         millicredits INTEGER NOT NULL DEFAULT 0,    -- thousandths of the provider's credit
@@ -123,6 +126,7 @@ PEOPLE = (
     ) STRICT""",
     "CREATE INDEX lookup_contact ON lookup (contact_id, capability, provider)",
     "CREATE INDEX lookup_batch ON lookup (batch)",
+    "CREATE INDEX lookup_open ON lookup (capability) WHERE outcome IN ('asked', 'unknown')",
     """CREATE TABLE verification (                   -- the last word on an address
         contact_id INTEGER PRIMARY KEY REFERENCES contact (id) ON DELETE CASCADE,
         status TEXT NOT NULL CHECK (status IN ('valid', 'risky', 'invalid', 'unknown')),
@@ -161,7 +165,8 @@ PEOPLE = (
         provider TEXT NOT NULL,
         record_id TEXT NOT NULL,                    -- the CRM's own
         seen TEXT NOT NULL,                         -- JSON: what both sides said when they last agreed
-        at TEXT NOT NULL,
+        at TEXT NOT NULL,                           -- what contact.updated_at said then; '': something waits
+        gone INTEGER NOT NULL DEFAULT 0,            -- deleted there
         PRIMARY KEY (contact_id, provider),
         UNIQUE (provider, record_id)
     ) STRICT, WITHOUT ROWID""",
@@ -171,9 +176,15 @@ PEOPLE = (
         record_id TEXT NOT NULL,
         PRIMARY KEY (event_id, provider)
     ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE sync_delivery (                  -- deliveries that are rows there
+        delivery_id INTEGER NOT NULL REFERENCES delivery (id) ON DELETE CASCADE,
+        provider TEXT NOT NULL,
+        at TEXT NOT NULL,                           -- what delivery.at said then
+        PRIMARY KEY (delivery_id, provider)
+    ) STRICT, WITHOUT ROWID""",
     """CREATE TABLE sync_cursor (
         provider TEXT NOT NULL,
-        name TEXT NOT NULL,                         -- pulled, pushed
+        name TEXT NOT NULL,                         -- see store.syncs
         value TEXT NOT NULL,
         PRIMARY KEY (provider, name)
     ) STRICT, WITHOUT ROWID""",

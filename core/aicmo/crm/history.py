@@ -1,0 +1,63 @@
+"""What was changed, to be looked at, taken back and done again, also by another program and after a restart.
+
+Taking back never overwrites what somebody changed since: that value is kept, and named.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+
+from aicmo.clock import SYSTEM_CLOCK, Clock
+from aicmo.store import Database, changes
+from aicmo.store.changes import Change, Reverted
+
+
+class History:
+    """The steps of undo. A step is one verb, however many people it touched."""
+
+    def __init__(self, db: Database, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._db, self._clock = db, clock
+
+    def list(self, *, limit: int = -1) -> tuple[Change, ...]:
+        """The newest first; -1 is all there are."""
+        return tuple(self._db.read(lambda db: changes.listed(db, limit=limit)))
+
+    def next_to_undo(self) -> Change | None:
+        """The last thing a person did that stands."""
+        return self._db.read(changes.next_to_undo)
+
+    def next_to_redo(self) -> Change | None:
+        """What was undone last, unless a person did something else since."""
+        return self._db.read(changes.next_to_redo)
+
+    def undo(self, change_id: int | None = None) -> Reverted | None:
+        """Take back the last thing a person did, or the named change; ``None`` when there is nothing to take back.
+
+        Raises ``NotFound``, or ``IllegalTransition`` when it is undone already.
+        """
+        return self._turn(changes.next_to_undo, changes.undo, change_id)
+
+    def redo(self, change_id: int | None = None) -> Reverted | None:
+        """Do again what was undone last, or the named change; ``None`` when there is nothing.
+
+        Raises ``NotFound``, or ``IllegalTransition`` when it stands.
+        """
+        return self._turn(changes.next_to_redo, changes.redo, change_id)
+
+    def _turn(
+        self,
+        next_one: Callable[[sqlite3.Connection], Change | None],
+        turn: Callable[[sqlite3.Connection, int, str, datetime], Reverted],
+        change_id: int | None,
+    ) -> Reverted | None:
+        now = self._clock.now()
+
+        def work(db: sqlite3.Connection) -> Reverted | None:
+            number = change_id
+            if number is None and (found := next_one(db)) is not None:
+                number = found.id
+            return None if number is None else turn(db, number, "you", now)
+
+        return self._db.write(work)

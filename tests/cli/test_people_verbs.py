@@ -1,0 +1,148 @@
+"""Changing people from the command line, and taking it back; their story, and what to do next with them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from commandline import CommandLine
+
+
+@pytest.fixture
+def people(aicmo: CommandLine) -> CommandLine:
+    for name in ("ann", "bob", "cy"):
+        aicmo("contact", "add", f"{name}@one.example", "--tag", "all")
+    return aicmo
+
+
+def test_why_tells_the_chain_and_the_opt_out(people: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("email\ndi@one.example\n")
+    people("contact", "import", tmp_path / "people.csv")
+    people("contact", "edit", "di@one.example", "--stage", "engaged", "--because", "met at the fair")
+    people("suppression", "add", "di@one.example")
+    told = people("contact", "why", "di@one.example", "--json").document
+    assert told["stage"] == "ENGAGED" and told["suppressed"]["reason"] == "manual"
+    assert [(step["from"], step["to"]) for step in told["chain"]] == [(None, "NEW"), ("NEW", "ENGAGED")]
+    assert "people.csv" in told["chain"][0]["cause"]
+    assert (told["chain"][1]["cause"], told["chain"][1]["actor"]) == ("met at the fair", "you")
+    lines = people("contact", "why", "di@one.example").out.splitlines()
+    assert "NEW → ENGAGED  met at the fair" in lines[2] and lines[-1].startswith("suppressed: manual")
+
+
+def test_a_step_back_needs_the_word_for_it(people: CommandLine) -> None:
+    people("contact", "edit", "ann@one.example", "--stage", "engaged")
+    refused = people("contact", "edit", "ann@one.example", "--stage", "new", "--json", code=6).error
+    assert refused["code"] == "illegal_transition" and "--demote" in refused["hint"]
+    people("contact", "edit", "ann@one.example", "--stage", "new", "--demote")
+    assert people("contact", "show", "ann@one.example", "--json").document["stage"] == "NEW"
+
+
+def test_a_rehearsed_bulk_edit_shows_five_and_changes_nobody(people: CommandLine) -> None:
+    words = ("contact", "edit", "tag:all", "--company", "Engines", "--tag", "vip", "--untag", "all")
+    shown = people(*words, "--dry-run", "--json").document
+    assert (shown["selected"], shown["changed"], shown["change_id"]) == (3, 3, None)
+    assert shown["examples"][0] == {
+        "email": "ann@one.example",
+        "before": {"company": "", "tag.all": "all", "tag.vip": ""},
+        "after": {"company": "Engines", "tag.all": "", "tag.vip": "vip"},
+    }
+    assert people("contact", "count", "tag:vip", "--json").document == {"count": 0}
+    done = people(*words, "--yes", "--json").document
+    assert done["changed"] == 3
+    assert people("undo", done["change_id"], "--json").document["people"] == 3
+    assert people("contact", "count", "tag:all", "--json").document == {"count": 3}
+
+
+def test_a_field_is_cleared_and_an_address_changed(people: CommandLine) -> None:
+    people("contact", "edit", "ann@one.example", "--title", "Boss", "--field", "Pet name=Rex")
+    people(
+        "contact", "edit", "ann@one.example", "--clear", "title", "--clear", "pet name", "--email", "ann@two.example"
+    )
+    ann = people("contact", "show", "ann@two.example", "--json").document
+    assert (ann["title"], ann["fields"], ann["domain"]) == ("", {}, "two.example")
+    refused = people("contact", "edit", "ann@two.example", "--email", "bob@one.example", "--json", code=6).error
+    assert "contact merge" in refused["hint"]
+
+
+def test_undo_and_redo_say_what_they_did_and_what_had_to_stay(people: CommandLine) -> None:
+    first = people("contact", "edit", "ann@one.example", "--title", "Boss", "--json").document["change_id"]
+    people("contact", "edit", "ann@one.example", "--title", "Chief")
+    partly = people("undo", first, "--json", code=5).document
+    assert partly["status"] == "partly"
+    assert partly["kept"] == [{"email": "ann@one.example", "field": "title", "now": "Chief", "wanted": ""}]
+    assert people("undo", first, "--json", code=6).error["code"] == "illegal_transition"
+    assert people("undo", 99, "--json", code=3).error["code"] == "not_found"
+    assert people("undo", "--json").document["summary"] == "Edited ann@one.example: title"
+    assert people("contact", "show", "ann@one.example", "--json").document["title"] == "Boss"
+    assert people("redo", "--json").document["status"] == "done"
+    changes = people("change", "list", "--json").document
+    assert [each["summary"] for each in changes][:2] == ["Edited ann@one.example: title"] * 2
+
+
+def test_with_nothing_to_undo_nothing_is_done(aicmo: CommandLine) -> None:
+    for verb in ("undo", "redo"):
+        assert aicmo(verb, "--json").document["status"] == "nothing"
+
+
+def test_deleting_asks_and_can_be_undone(people: CommandLine) -> None:
+    for who in ("ann@one.example", "tag:all"):
+        assert people("contact", "delete", who, "--json", code=9).error["code"] == "approval_needed"
+    assert people("contact", "delete", "tag:all", "--yes", "--json").document["changed"] == 3
+    people("undo")
+    assert people("contact", "count", "tag:all", "--json").document == {"count": 3}
+
+
+def test_a_typed_field_is_checked_wherever_it_is_written(people: CommandLine) -> None:
+    people("field", "add", "Size", "--type", "select", "--option", "S", "--option", "M")
+    for words in (("add", "di@one.example"), ("edit", "ann@one.example"), ("edit", "tag:all", "--yes")):
+        refused = people("contact", *words, "--field", "size=XL", "--json", code=6).error
+        assert "S, M" in refused["message"]
+    people("contact", "edit", "ann@one.example", "--field", "size=m")
+    assert people("contact", "show", "ann@one.example", "--json").document["fields"] == {"size": "M"}
+    assert "M" in people("field", "change", "size", "--option", "S", "--json", code=6).error["message"]
+
+
+def test_the_timeline_is_paged_and_searched(people: CommandLine) -> None:
+    number = people("contact", "note", "ann@one.example", "likes", "tea", "--json").document["id"]
+    people("contact", "note", "ann@one.example", "likes trains", "--pin")
+    people("note", "edit", number, "likes", "coffee")
+    rows = people("contact", "timeline", "ann@one.example", "--json").document
+    assert [(row["when"], row["kind"], row["text"]) for row in rows] == [
+        ("pinned", "note", "likes trains"),
+        ("past", "note", "likes coffee"),
+        ("past", "arrival", ""),
+    ]
+    first = people("contact", "timeline", "ann@one.example", "--limit", 1, "--json").document[-1]
+    after = people("contact", "timeline", "ann@one.example", "--after", first["cursor"], "--json").document
+    assert [row["kind"] for row in after] == ["arrival"]
+    found = people("contact", "timeline", "ann@one.example", "--kind", "note", "--search", "coffee", "--json").document
+    assert [row["id"] for row in found] == [f"event:{number}"]
+    assert people("contact", "timeline", "ann@one.example", "--kind", "x", code=6).out == ""
+
+
+def test_the_next_action_shows_up_today_and_in_a_calendar(people: CommandLine, tmp_path: Path) -> None:
+    yesterday = (datetime.now().astimezone() - timedelta(days=1)).date().isoformat()
+    people("contact", "next", "ann@one.example", "call", "--on", yesterday)
+    people("contact", "next", "bob@one.example", "write", "--on", "today")
+    calendar = tmp_path / "plans.ics"
+    today = people("today", "--ics", calendar, "--json").document
+    assert [(each["email"], each["text"]) for each in today["overdue"]] == [("ann@one.example", "call")]
+    assert [each["email"] for each in today["due"]] == ["bob@one.example"]
+    assert calendar.read_bytes().count(b"BEGIN:VEVENT\r\n") == 2 and calendar.stat().st_mode & 0o777 == 0o600
+    people("contact", "next", "ann@one.example", "--snooze", "2d")
+    assert people("today", "--json").document["overdue"] == []
+    people("contact", "next", "bob@one.example", "--done")
+    assert people("contact", "next", "bob@one.example", "--json").document["next"] is None
+    assert people("contact", "next", "bob@one.example", "--done", code=3).out == ""
+
+
+@pytest.mark.parametrize(
+    "words", [["call"], ["--on", "today"], ["call", "--on", "some day"], ["--done", "--snooze", "2d"]]
+)
+def test_half_a_plan_is_refused(words: list[str], people: CommandLine) -> None:
+    assert people("contact", "next", "ann@one.example", *words, "--json", code=6).error["hint"] is not None
+
+
+def test_a_calendar_that_cannot_be_written_is_one_sentence(aicmo: CommandLine, tmp_path: Path) -> None:
+    assert "cannot be written" in aicmo("today", "--ics", tmp_path, "--json", code=6).error["message"]
