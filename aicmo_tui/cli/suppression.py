@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
 from aicmo.errors import ApprovalNeeded, NotFound
 from aicmo_tui.cli import output
-from aicmo_tui.cli.verb import Run, verb
+from aicmo_tui.cli.verb import PARTLY_FAILED, Run, verb
 
 
 @click.group()
@@ -63,3 +64,33 @@ def remove(run: Run, email: str) -> None:
     output.document(
         {"schema": "aicmo.suppression.remove/1", "status": status}, run.form, [f"{email} {said} written to."]
     )
+
+
+@verb(suppression, "import", changes=True)
+@click.argument("file", metavar="FILE|-")
+@click.option(
+    "--reason", default="manual", help="Where the file does not say why: unsubscribed, bounced, complained or manual."
+)
+@click.option("--encoding", help="The file's encoding, where it is guessed wrong.")
+def import_(run: Run, file: str, reason: str, encoding: str | None) -> int:
+    """Suppress everybody in a file: one address a line, or a table, such as a mail service's list of who unsubscribed.
+    Exits 5 when rows were rejected."""
+    from aicmo.crm.suppressing import import_suppressions
+
+    with run.open_workspace() as workspace:
+        result = import_suppressions(workspace.db, Path(file), reason=reason, encoding=encoding, clock=workspace.clock)
+    counts = result.counts.as_dict()
+    record = {
+        "schema": "aicmo.suppression.import/1",
+        "status": "dry_run" if run.dry_run else "done",
+        "counts": counts,
+        "rejections": result.rejections,
+    }
+    text = [", ".join(f"{name} {count:,}" for name, count in counts.items())]
+    text += [f"▲ {each}" for each in result.rejections]
+    if more := result.counts.rejected - len(result.rejections):
+        text.append(f"▲ and {more:,} more")
+    if run.dry_run:
+        text.append("Nothing was changed.")
+    output.document(record, run.form, text)
+    return PARTLY_FAILED if result.counts.rejected else 0

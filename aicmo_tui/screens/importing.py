@@ -1,41 +1,89 @@
-"""Bringing people from a file: look first, say what would happen, do it, say what happened."""
+"""Bringing people from a file: look first, say what would happen, do it, say what happened, take it back if wanted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from textual.containers import VerticalScroll
 from textual.content import Content
 
 from aicmo.crm import ImportCounts, ImportProgress, ImportResult
-from aicmo_tui.present import MUTED, TITLE, line, lines, number, people, value
+from aicmo.crm.importing import POLICIES, PlannedRow, Policy
+from aicmo_tui.keys import key
+from aicmo_tui.present import BAD, GOOD, MUTED, TITLE, WARN, fit, line, lines, number, people, value
 from aicmo_tui.widgets.dialogs import Ask, Busy, Choose, confirm
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
+    from aicmo.store.changes import Reverted
     from aicmo_tui.app import AicmoApp
+
+FILE_EXAMPLE = "~/people.csv (also TSV, JSON, vCard, or whatever your spreadsheet saves)"
+MOST_KEPT = 20
+"""People named whom an undo left as they are."""
+_MEANING: dict[Policy, str] = {
+    "fill": "fill empty fields only",
+    "overwrite": "replace with what is not empty",
+    "keep": "change nobody who is there",
+}
+_STYLES = {"create": GOOD, "update": GOOD, "conflict": WARN, "reject": BAD}
+
+
+class Plan(Choose):
+    """What would become of a file. Its rows scroll without losing the answer."""
+
+    DEFAULT_CSS = """
+    Plan > Vertical { width: 110; }
+    Plan VerticalScroll { max-height: 26; }
+    """
+    BINDINGS = [
+        key("plan.down", "pagedown", "page(1)", "more", "More of the plan"),
+        key("plan.up", "pageup", "page(-1)", "back", "Back up the plan", show=False),
+    ]
+
+    def action_page(self, way: int) -> None:
+        scroll = self.query_one(VerticalScroll)
+        scroll.scroll_relative(y=way * scroll.size.height, animate=False)
 
 
 async def import_people(app: AicmoApp) -> bool:
     """The conversation; whether anything came in. Raises what the import raises, such as ``InvalidInput``."""
     question = line(("Import people", TITLE), ": from which file?")
-    typed = await app.push_screen_wait(Ask(question, "~/people.csv (also TSV, or whatever your spreadsheet saves)"))
+    typed = await app.push_screen_wait(Ask(question, FILE_EXAMPLE))
     if not typed:
         return False
     file = await off_loop(app, lambda: Path(typed).expanduser())
-    seen = await run_import(app, file, dry_run=True)
-    if seen.status == "cancelled":
-        return False
-    question = line(f"Import {people(seen.counts.rows - seen.counts.rejected)} from ", value(file.name, TITLE), "?")
-    if not await app.push_screen_wait(confirm(question, "Import", details=told(seen))):
-        return False
-    done = await run_import(app, file, dry_run=False)
+    mapping: dict[str, str] = {}
+    policy: Policy = "fill"
+    while True:
+        seen = await run_import(app, file, mapping=mapping, policy=policy, dry_run=True)
+        if seen.status == "cancelled":
+            return False
+        question = line(f"Import {people(seen.counts.rows - seen.counts.rejected)} from ", value(file.name, TITLE), "?")
+        answers = {"": "Cancel", "import": "Import", "policy": f"Policy: {policy}", "columns": "Columns…"}
+        match await app.push_screen_wait(Plan(question, answers, details=planned(seen, policy))):
+            case "import":
+                break
+            case "policy":
+                policy = POLICIES[(POLICIES.index(policy) + 1) % len(POLICIES)]
+            case "columns":
+                mapping |= await ask_for_column(app)
+            case _:
+                return False
+    done = await run_import(app, file, mapping=mapping, policy=policy, dry_run=False)
+    changed = bool(done.counts.created + done.counts.updated)
     heading = "Imported" if done.status == "done" else "Stopped; what was read by then is in"
-    await app.push_screen_wait(Choose(line((heading, TITLE)), {"": "Close"}, details=told(done)))
-    return bool(done.counts.created + done.counts.updated)
+    answers = {"": "Close", **({"undo": "Undo it"} if changed else {})}
+    if await app.push_screen_wait(Choose(line((heading, TITLE)), answers, details=told(done))) == "undo":
+        await undo_import(app, done)
+    return changed
 
 
-async def run_import(app: AicmoApp, file: Path, *, dry_run: bool) -> ImportResult:
+async def run_import(
+    app: AicmoApp, file: Path, *, mapping: Mapping[str, str], policy: Policy, dry_run: bool
+) -> ImportResult:
     """Import behind a bar; ``escape`` stops it. The rows that were rejected go into a file beside the data."""
     busy = Busy(line("Reading " if dry_run else "Importing ", value(file.name, TITLE)))
     rejected = app.workspace.paths.data_dir / f"{file.stem}.rejected.csv"
@@ -46,6 +94,8 @@ async def run_import(app: AicmoApp, file: Path, *, dry_run: bool) -> ImportResul
     def work() -> ImportResult:
         result: ImportResult = app.workspace.crm.import_file(
             file,
+            mapping=mapping,
+            policy=policy,
             dry_run=dry_run,
             rejected_file=None if dry_run else rejected,
             progress=note,
@@ -60,12 +110,54 @@ async def run_import(app: AicmoApp, file: Path, *, dry_run: bool) -> ImportResul
         busy.dismiss()
 
 
+async def ask_for_column(app: AicmoApp) -> dict[str, str]:
+    """What the person says of one column; nothing when they say nothing."""
+    question = line(("A column", TITLE), ": which field is it? ", ("- leaves it out", MUTED))
+    typed = await app.push_screen_wait(Ask(question, "Wer=tags, or Notes=-"))
+    title, equals, field = (typed or "").rpartition("=")
+    return {title.strip(): field.strip()} if equals and title.strip() else {}
+
+
+async def undo_import(app: AicmoApp, done: ImportResult) -> None:
+    """Take it back, on the person's word, and say what had to stay."""
+    question = line(f"Delete the {people(done.counts.created)} it created, and put back the {done.counts.updated:,}?")
+    if not await app.push_screen_wait(confirm(question, "Undo it")) or done.import_id is None:
+        return
+    import_id = done.import_id
+    undone: Reverted = await off_loop(app, lambda: app.workspace.imports.undo(import_id))
+    rows = [line(f"{people(undone.people)} put back or deleted")]
+    rows += [value(f"{each.email}: {each.field} changed since, and stays", WARN) for each in undone.kept[:MOST_KEPT]]
+    if more := len(undone.kept[MOST_KEPT:]) + undone.unnamed:
+        rows.append(line((f"and {number(more)} more", MUTED)))
+    await app.push_screen_wait(Choose(line(("Undone", TITLE)), {"": "Close"}, details=lines(rows)))
+
+
+def planned(result: ImportResult, policy: Policy) -> Content:
+    """The counts, the columns, and what would become of the first rows."""
+    rows = [told(result), line(("People who are here already: ", MUTED), _MEANING[policy]), line("")]
+    fields = {column: name for name, column in (*result.mapping.fields.items(), *result.mapping.custom.items())}
+    for column, title in enumerate(result.titles):
+        rows.append(line(value(title or "(no title)"), (" → ", MUTED), value(fields.get(column, "left out"), MUTED)))
+    rows += [line(""), *map(planned_row, result.plan)]
+    if more := result.counts.rows - len(result.plan):
+        rows.append(line((f"and {number(more)} more rows", MUTED)))
+    return lines(rows)
+
+
+def planned_row(row: PlannedRow) -> Content:
+    conflicts = "; ".join(f"{each.field} stays {each.there}, not {each.offered}" for each in row.conflicts)
+    why = "; ".join(filter(None, (row.reason, conflicts)))
+    number_and_action = line((f"{row.row:>6}  ", MUTED), (f"{row.action:<9} ", _STYLES.get(row.action, MUTED)))
+    return number_and_action + fit(value(row.email), 32) + line("  ", value(why, MUTED, limit=160))
+
+
 def told(result: ImportResult) -> Content:
     """What came, or would come, of it."""
     rows = [counts_line(result.counts)]
-    rows += [value(warning, MUTED) for warning in result.warnings]
+    rows += [value(warning, WARN) for warning in result.warnings]
     if result.rejected_file is not None:
-        rows.append(line(("rejected rows, with the reason: ", MUTED), value(str(result.rejected_file))))
+        rows.append(line(("rejected rows, with the reason: ", MUTED), value(result.rejected_file.name)))
+        rows.append(line(("in ", MUTED), value(str(result.rejected_file.parent))))
     return lines(rows)
 
 

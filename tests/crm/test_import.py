@@ -14,11 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aicmo.clock import SYSTEM_CLOCK
-from aicmo.crm import CRMRepository, ImportProgress, ImportResult, importing
+from aicmo.crm import CRMRepository, ImportProgress, ImportResult
 from aicmo.crm.importing import POLICIES, Policy
+from aicmo.crm.importing import rows as rows_module
+from aicmo.crm.importing.rows import BATCH_ROWS
+from aicmo.crm.reading import mended
 from aicmo.errors import InvalidInput
 from aicmo.store import Database, open_database, suppressions
 from aicmo.store.suppressions import SuppressionReason
+from aicmo.text import one_line
 
 Import = Callable[..., ImportResult]
 
@@ -190,15 +194,14 @@ def test_a_dry_run_counts_what_the_run_then_does_whatever_the_batches(
     first: list[tuple[str, str, str, str]], second: list[tuple[str, str, str, str]], policy: Policy, batch: int
 ) -> None:
     states = []
-    for rows_in_batch in (batch, importing.BATCH_ROWS):
-        with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-            patch.setattr(importing, "BATCH_ROWS", rows_in_batch)
+    for rows_in_batch in (batch, BATCH_ROWS):
+        with tempfile.TemporaryDirectory() as folder:
             db = open_database(Path(folder) / "aicmo.db")
             crm = CRMRepository(db)
             counts = []
             for rows in (first, second):
-                dry = crm.import_file(io.BytesIO(as_csv(rows)), policy=policy, dry_run=True)
-                real = crm.import_file(io.BytesIO(as_csv(rows)), policy=policy)
+                dry = crm.import_file(io.BytesIO(as_csv(rows)), policy=policy, dry_run=True, batch_rows=rows_in_batch)
+                real = crm.import_file(io.BytesIO(as_csv(rows)), policy=policy, batch_rows=rows_in_batch)
                 assert dry.counts == real.counts
                 assert real.counts.rows == sum(any(row) for row in rows)
                 counts.append(real.counts)
@@ -208,12 +211,11 @@ def test_a_dry_run_counts_what_the_run_then_does_whatever_the_batches(
 
 
 def test_a_cancelled_import_keeps_what_it_counted_and_says_so(
-    crm: CRMRepository, db: Database, imported: Import, monkeypatch: pytest.MonkeyPatch
+    crm: CRMRepository, db: Database, imported: Import
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH_ROWS", 10)
     seen: list[ImportProgress] = []
     content = "email\n" + "".join(f"p{n}@acme.example\n" for n in range(100))
-    result = imported(content, progress=seen.append, cancelled=lambda: len(seen) >= 3)
+    result = imported(content, progress=seen.append, cancelled=lambda: len(seen) >= 3, batch_rows=10)
     assert (result.status, result.counts.rows, crm.count()) == ("cancelled", 30, 30)
     assert [progress.counts.rows for progress in seen] == [10, 20, 30]
     status, counts = db.read(lambda c: tuple(c.execute("SELECT status, counts FROM import").fetchone()))
@@ -222,15 +224,13 @@ def test_a_cancelled_import_keeps_what_it_counted_and_says_so(
 
 
 def test_an_import_that_fails_half_way_keeps_what_it_counted(
-    crm: CRMRepository, db: Database, imported: Import, monkeypatch: pytest.MonkeyPatch
+    crm: CRMRepository, db: Database, imported: Import
 ) -> None:
-    monkeypatch.setattr(importing, "BATCH_ROWS", 10)
-
     def fail(progress: ImportProgress) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        imported("email\n" + "".join(f"p{n}@acme.example\n" for n in range(30)), progress=fail)
+        imported("email\n" + "".join(f"p{n}@acme.example\n" for n in range(30)), progress=fail, batch_rows=10)
     assert crm.count() == 10
     assert db.read(lambda c: c.execute("SELECT status FROM import").fetchone()[0]) == "cancelled"
 
@@ -269,8 +269,13 @@ def test_hostile_names_arrive_whole_and_plain(crm: CRMRepository, imported: Impo
     assert (eve.first_name, eve.fields["note"]) == (stored, stored)
 
 
+def test_what_is_taken_for_clean_has_nothing_to_clean() -> None:
+    letters = "".join(f"x{chr(n)}" for n in range(0x110000) if chr(n).isprintable() and chr(n) not in " '")
+    assert letters == one_line(letters) == mended(letters)
+
+
 def test_a_column_that_is_not_one_of_tags_is_stopped(imported: Import, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importing, "MAX_TAGS", 3)
+    monkeypatch.setattr(rows_module, "MAX_TAGS", 3)
     result = imported("email,tags\n" + "".join(f"p{n}@acme.example,tag{n}\n" for n in range(5)))
     assert result.counts.as_dict() == {**NOTHING, "rows": 5, "created": 3, "rejected": 2}
 
@@ -294,12 +299,11 @@ class Endless(io.RawIOBase):
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_memory_does_not_grow_with_the_file(crm: CRMRepository, monkeypatch: pytest.MonkeyPatch, dry_run: bool) -> None:
-    monkeypatch.setattr(importing, "BATCH_ROWS", 1000)
+def test_memory_does_not_grow_with_the_file(crm: CRMRepository, dry_run: bool) -> None:
     peaks = []
     for rows in (5_000, 25_000):
         tracemalloc.start()
-        assert crm.import_file(io.BufferedReader(Endless(rows)), dry_run=dry_run).counts.rows == rows
+        assert crm.import_file(io.BufferedReader(Endless(rows)), dry_run=dry_run, batch_rows=1000).counts.rows == rows
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]

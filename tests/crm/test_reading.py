@@ -108,8 +108,10 @@ def test_an_unclosed_quote_names_the_lines_it_swallowed() -> None:
         (b"\xef\xbb\xbf", "is empty"),
         (b"PK\x03\x04" + bytes(100), "workbook"),
         (bytes(range(256)) * 20, "is not text"),
-        (b"BEGIN:VCARD\r\nEND:VCARD\r\n", "vCard"),
-        (b'[{"email": "a@b.example"}]', "JSON"),
+        (b"\x1f\x8b\x08" + bytes(100), "is compressed"),
+        (b"<html><body>", "looks like HTML"),
+        (b"[]", "holds no list of objects"),
+        (b'{"contacts": []', "holds no list of objects: character 16: not JSON"),
     ],
 )
 def test_what_is_no_table_is_refused_in_one_sentence(content: bytes, sentence: str) -> None:

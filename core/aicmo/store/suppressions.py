@@ -5,7 +5,9 @@ Only a keyed hash of the address is kept, so an entry outlives the contact and s
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +50,25 @@ def reason_for(db: sqlite3.Connection, address: str) -> str:
     """Why a normalised address is suppressed; empty when it is not."""
     row = db.execute("SELECT reason FROM suppression WHERE key = suppression_key(?)", (address,)).fetchone()
     return str(row[0]) if row else ""
+
+
+def get(db: sqlite3.Connection, address: str) -> Suppression | None:
+    """The entry of a normalised address."""
+    row = db.execute(
+        "SELECT reason, source, created_at FROM suppression WHERE key = suppression_key(?)", (address,)
+    ).fetchone()
+    return Suppression(address, SuppressionReason(row["reason"]), row["source"], row["created_at"]) if row else None
+
+
+def among(db: sqlite3.Connection, addresses: Iterable[str]) -> set[str]:
+    """Those of the normalised addresses that are suppressed."""
+    if db.execute("SELECT NOT EXISTS (SELECT 1 FROM suppression)").fetchone()[0]:
+        return set()
+    rows = db.execute(
+        "SELECT value FROM json_each(?) WHERE suppression_key(value) IN (SELECT key FROM suppression)",
+        (json.dumps(list(addresses)),),
+    )
+    return {row[0] for row in rows}
 
 
 def listed(db: sqlite3.Connection, *, limit: int = -1) -> list[Suppression]:

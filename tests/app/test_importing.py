@@ -1,0 +1,43 @@
+"""Importing in the app: the plan is seen and changed before it is done, and what was done is taken back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from driving import app_on, reads
+from textual.widgets import Button
+
+from aicmo.workspace import Workspace
+
+
+async def test_a_plan_is_seen_changed_done_and_undone(empty: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(
+        "Email,First name,Wer\nann@acme.example,Anna,vip\nbob@acme.example,[/Bob],\nnobody,X,\n", encoding="utf-8"
+    )
+    empty.crm.add("ann@acme.example", first_name="Ann")
+    app = app_on(empty)
+    async with app.run_test(size=(120, 50)) as pilot:
+        await pilot.press("f4", "i")
+        await reads(pilot, "from which file?")
+        app.screen.query_one("Input").value = str(tmp_path / "people.csv")
+        await pilot.press("enter")
+        await reads(pilot, "Import 2 people", "first_name stays Ann, not Anna", "Wer → wer", "create")
+        await reads(pilot, "reject", "no @", "fill empty fields only")
+        await pilot.press("right", "right", "enter")
+        await reads(pilot, "Policy: overwrite", "changes first_name")
+        await pilot.press("right", "right", "right", "enter")
+        await reads(pilot, "which field is it?")
+        app.screen.query_one("Input").value = "Wer=tags"
+        await pilot.press("enter")
+        await reads(pilot, "Wer → tags", "changes first_name, tag vip")
+        await pilot.press("right", "enter")
+        await reads(pilot, "Imported", "1 new · 1 with something added · 1 rejected")
+        assert empty.crm.get("ann@acme.example").tags == ("vip",)
+        await pilot.press("right", "enter")
+        await reads(pilot, "Delete the 1 person it created, and put back the 1?")
+        await pilot.press("right", "enter")
+        await reads(pilot, "Undone", "2 people put back or deleted")
+        assert [(each.email, each.first_name, each.tags) for each in empty.crm.list()] == [
+            ("ann@acme.example", "Ann", ())
+        ]
+        assert isinstance(app.focused, Button)
