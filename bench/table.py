@@ -25,8 +25,17 @@ if TYPE_CHECKING:
 
 SIZE = (120, 40)
 GIVES_UP_S = 20.0
-TYPED = ("anna", "haddad", "acme 7", "p12345", "tag:trial", "müller company")
-"""What is typed into the filter, key by key."""
+TYPED = (
+    "anna",
+    "haddad",
+    "acme 7",
+    "p12345",
+    "tag:trial",
+    "müller company",
+    "-tag:trial zoë",
+    "(anna or jane) -company:12 tag:trial",
+)
+"""What is typed into the filter, key by key. Where it is no query yet, such as ``tag:``, nothing is asked."""
 
 PEOPLE = """
 INSERT INTO contact (id, address, email, first_name, last_name, company, title, domain, created_at, updated_at)
@@ -110,7 +119,10 @@ async def ours(folder: Path) -> dict[str, float]:
                     asked = table._generation
                     started = time.perf_counter()
                     field.value = words[:length]
-                    await until(lambda: (table._generation > asked or refused(app)) and shown(app, table))  # noqa: B023
+                    if not is_query(words[:length]):
+                        await until(lambda: refused(app))
+                        continue
+                    await until(lambda: table._generation > asked and shown(app, table))  # noqa: B023
                     keystrokes_s.append(time.perf_counter() - started)
     return {
         "open_s": opened_s,
@@ -132,8 +144,19 @@ def shown(app: AicmoApp, table: LazyTable[Any]) -> bool:
     )
 
 
+def is_query(words: str) -> bool:
+    from aicmo.crm.query import check_query
+    from aicmo.errors import QueryInvalid
+
+    try:
+        check_query(words)
+    except QueryInvalid:
+        return False
+    return True
+
+
 def refused(app: AicmoApp) -> bool:
-    """Whether what stands in the filter is no query yet, such as ``tag:``; the list then stays."""
+    """Whether the screen says that what stands in the filter is no query; the list then stays."""
     return "✕" in app.screen.query_one("#found").content.plain
 
 

@@ -51,8 +51,21 @@ def error(document: Mapping[str, Any], as_json: bool) -> None:
         print(json.dumps({"error": document}, ensure_ascii=False), file=sys.stderr)
         return
     say(f"aicmo: {one_line(str(document['message']))}")
+    if document.get("query"):
+        for each in pointed_at(str(document["query"]), int(str(document["column"]))):
+            say(f"       {each}")
     if document["hint"]:
         say(f"       {one_line(str(document['hint']))}")
+
+
+def pointed_at(text: str, column: int) -> tuple[str, str]:
+    """What stands around a column, and a caret under it."""
+    from rich.cells import cell_len
+
+    start = max(0, column - WIDEST // 2)
+    before = plain(text[start:column]).replace("\n", " ").replace("\t", " ")
+    after = plain(text[column : start + WIDEST]).replace("\n", " ").replace("\t", " ")
+    return before + after, " " * cell_len(before) + "^"
 
 
 def document(value: Mapping[str, Any] | Sequence[Any], form: Form, text: Iterable[str]) -> None:

@@ -7,10 +7,13 @@ survive a refresh. What was asked for an older source is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+import asyncio
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from rich.segment import Segment
 from textual import events
 from textual.app import RenderResult
 from textual.content import Content
@@ -19,9 +22,9 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.visual import Visual
 from textual.worker import Worker
 
+from aicmo.errors import Interrupted, InvalidInput
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, fit, line
 from aicmo_tui.widgets.columns import Column, fitted
@@ -32,6 +35,8 @@ R = TypeVar("R")
 PAGE_ROWS = 200
 PAGES_KEPT = 16
 HEADER_ROWS = 1
+REST_S = 0.15
+"""Nothing new is asked for so long before rows are counted: who types waits for the rows, not for their number."""
 MARK_CELLS = 2
 """Left of the first column: the cursor's arrow or the selection's mark."""
 
@@ -42,6 +47,13 @@ class Source(Protocol[R]):
     def count(self) -> int: ...
 
     def window(self, offset: int, limit: int) -> Sequence[R]: ...
+
+
+@runtime_checkable
+class Abandonable(Protocol):
+    """A source that can be told that nobody waits for it any more. Its reads then raise ``Interrupted``, soon."""
+
+    def abandon(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +145,19 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         key_of: Callable[[R], Hashable],
         opens: bool = True,
         selectable: bool = False,
+        refused: Callable[[InvalidInput], object] | None = None,
         empty: Content | None = None,
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
+        """``refused`` is told when a source cannot make anything of its question, else the app is; what was shown
+        stays."""
         super().__init__(id=id, classes=classes)
         self.columns = columns
+        self._refused = refused
         self.selected: set[Hashable] = set()
+        self.all_selected = False
+        """Every row is, however many there are; then ``selected`` does not matter."""
         self._key_of = key_of
         self._may = {"open": opens, "select": selectable}
         self._empty = empty or Content("")
@@ -175,6 +193,7 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
 
         The cursor stays on its record if that is on the new first page.
         """
+        self._abandon()
         self._source = source
         self._generation += 1
         self._replacing = True
@@ -193,6 +212,24 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         for page in range(first, last + 1):
             self._want(page)
         self._count()
+
+    def select(self, records: Iterable[Hashable], *, everything: bool = False) -> None:
+        """Select just these, or all rows."""
+        self.selected, self.all_selected = set(records), everything
+        self.post_message(self.Selected(self))
+        self.refresh()
+
+    @property
+    def replacing(self) -> bool:
+        """Whether another source was asked for, whose first rows are not there yet."""
+        return self._replacing
+
+    def on_unmount(self) -> None:
+        self._abandon()
+
+    def _abandon(self) -> None:
+        if isinstance(self._source, Abandonable):
+            self._source.abandon()
 
     def set_empty(self, what: Content) -> None:
         """What to say when there are no rows."""
@@ -218,7 +255,7 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
             self.post_message(self.Opened(self, self.row))
 
     def action_select(self) -> None:
-        if self.row is None:
+        if self.row is None or self.all_selected:
             return
         self.selected ^= {self._key_of(self.row)}
         self.post_message(self.Selected(self))
@@ -306,6 +343,9 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
                 rows = await off_loop(self.app, lambda first=first, source=source: source.window(first, PAGE_ROWS))
                 page, self._reading = self._reading, -1
                 self._arrived(page, rows)
+        except InvalidInput as error:
+            self._reading, self._replacing = -1, False
+            (self._refused or self.app.report)(error)
         except Exception as error:  # as in work.ask: told, and the app goes on
             self._reading, self._replacing = -1, False
             self.app.report(error)
@@ -358,9 +398,14 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         try:
             while self._uncounted:
                 self._uncounted, generation = False, self._generation
-                total = await off_loop(self.app, self._source.count)
-                if generation == self._generation:
-                    self._set_total(total, exact=True)
+                await asyncio.sleep(REST_S)
+                if generation != self._generation:
+                    self._uncounted = True
+                    continue
+                with suppress(Interrupted):  # it was abandoned: the next one is asked
+                    total = await off_loop(self.app, self._source.count)
+                    if generation == self._generation:
+                        self._set_total(total, exact=True)
         except Exception as error:  # as above
             self.app.report(error)
 
@@ -394,7 +439,7 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         at_cursor = number == self.cursor
         if row is None:
             return self._draw(line((" ·  ·  ·", MUTED)), width, "lazy-table--cursor" if at_cursor else "")
-        chosen = self._key_of(row) in self.selected
+        chosen = self.all_selected or self._key_of(row) in self.selected
         mark = "■ " if chosen else "▸ " if at_cursor else "  "
         cells = [fit(column.cell(row), cells, right=column.right) for column, cells in self._fitted(width)]
         look = "lazy-table--cursor" if at_cursor else "lazy-table--selected" if chosen else ""
@@ -406,11 +451,12 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         content = Content("  ") + rows[y - 1] if 0 < y <= len(rows) else Content("")
         return self._draw(content, width, "")
 
-    def _draw(self, content: Content, width: int, look: str) -> Strip:
+    def _draw(self, content: Content, width: int, name: str) -> Strip:
         style = self.visual_style
-        if look:
-            style = style + self.get_visual_style(look)
-        return Visual.to_strips(self, fit(content, width), width, 1, style, apply_selection=False)[0]
+        if name:
+            style = style + self.get_visual_style(name)
+        told = fit(content, width).render(style, "", parse_style=self.app.stylesheet.parse_style)
+        return Strip([Segment(text, look.rich_style) for text, look in told], width)
 
     def _fitted(self, width: int) -> list[tuple[Column[R], int]]:
         """The columns that fit into ``width`` cells, each with its own width."""

@@ -4,48 +4,62 @@ from __future__ import annotations
 
 import difflib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, TextIO, Unpack
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
+from aicmo.crm import lifecycle
 from aicmo.crm.address import NotAnAddress, normalise
+from aicmo.crm.editing import Edit, Edited, EditResult, checked, custom_fields, delete_all, edit_all, edit_one, value
+from aicmo.crm.editing import preview as preview_of
 from aicmo.crm.exporting import export_csv
-from aicmo.crm.importing import MAX_VALUE, ImportProgress, ImportResult, Policy, import_contacts
-from aicmo.crm.mapping import FIELDS, MAX_CUSTOM_FIELDS, custom_key
-from aicmo.crm.query import parse_query
+from aicmo.crm.fields import fitted
+from aicmo.crm.importing import ImportOptions, ImportResult, import_contacts
+from aicmo.crm.lifecycle import stage_named
+from aicmo.crm.portrait import Portrait, portrait
+from aicmo.crm.segments import select
 from aicmo.crm.spreadsheet import create_csv
 from aicmo.errors import InvalidInput, NotFound
-from aicmo.store import Database, contacts
+from aicmo.store import Database, changes, contacts
 from aicmo.store import tags as tag_store
-from aicmo.store.contacts import SORTS, STAGES, Contact, Entry
-from aicmo.store.selection import Selection, Term
+from aicmo.store.changes import ChangedPerson
+from aicmo.store.contacts import SORTS, Contact, Entry
+from aicmo.store.events import Event
+from aicmo.store.selection import Selection, among
 from aicmo.store.tags import TagCount
 from aicmo.text import one_line, shown
 
+Who = str | Sequence[int]
+"""Some people: a query, one address (``NotFound`` when nobody has it), or their ids."""
+
 
 class CRMRepository:
-    """People in the store. A ``query`` is what ``parse_query`` reads; each verb raises its ``QueryInvalid``."""
+    """People in the store. A ``query`` is what ``segments.select`` reads; each verb raises its ``QueryInvalid``."""
 
     def __init__(self, db: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._db, self._clock = db, clock
 
     def count(self, query: str = "") -> int:
-        selection = parse_query(query)
+        selection = self._selection(query)
         return self._db.read(lambda connection: contacts.count(connection, selection))
 
     def list(self, query: str = "", *, limit: int = 100, offset: int = 0) -> tuple[Contact, ...]:
         """At most ``limit`` of those the query selects, by when they came."""
-        selection = parse_query(query)
+        selection = self._selection(query)
         return tuple(self._db.read(lambda connection: contacts.window(connection, selection, offset, limit)))
 
     def iterate(self, query: str = "", *, limit: int = -1, sort: str = "added") -> Iterator[Contact]:
         """Those the query selects, streamed; ``sort`` is a key of ``SORTS``, with ``-`` before it for the other way
         round."""
-        selection, key = parse_query(query), sort.removeprefix("-")
+        selection, key = self._selection(query), sort.removeprefix("-")
         if key not in SORTS:
             raise InvalidInput(f"Nobody can be sorted by {shown(key)}.", hint=f"Choose one of: {', '.join(SORTS)}.")
         return self._streamed(selection, limit, key, sort.startswith("-"))
+
+    def _selection(self, query: str) -> Selection:
+        now = self._clock.now()
+        return self._db.read(lambda connection: select(connection, query, now=now))
 
     def _streamed(self, selection: Selection, limit: int, sort: str, descending: bool) -> Iterator[Contact]:
         with self._db.reading() as connection:
@@ -67,6 +81,21 @@ class CRMRepository:
             hint=f"Did you mean {nearest[0]}?" if nearest else "Look for them with: aicmo contact list WORDS",
         )
 
+    def portrait(self, contact_id: int) -> Portrait:
+        """All that is known of one person at a glance. Raises ``NotFound``."""
+        return self._db.read(lambda connection: portrait(connection, contact_id))
+
+    def select(self, who: Who) -> Sequence[int]:
+        """The ids of those who are meant now, for verbs that ask a person first and then do it to the same ones."""
+        if not isinstance(who, str):
+            return who
+        try:
+            normalise(who)
+        except NotAnAddress:
+            selection = self._selection(who)
+            return self._db.read(lambda db: contacts.ids(db, selection))
+        return [self.get(who).id]
+
     def add(
         self,
         email: str,
@@ -82,109 +111,93 @@ class CRMRepository:
     ) -> Contact:
         """Add one person. Raises ``InvalidInput``, also when the address is already there."""
         address, email, domain = normalise(email)
-        if stage.upper() not in STAGES:
-            raise InvalidInput(f"There is no stage {shown(stage)}.", hint=f"There are: {', '.join(STAGES)}.")
-        entry = Entry(
+        custom = {key: text for key, text in custom_fields(fields or {}).items() if text}
+        given = Entry(
             address,
             email,
-            _value(first_name),
-            _value(last_name),
-            _value(company),
-            _value(title),
-            _value(phone),
+            value(first_name),
+            value(last_name),
+            value(company),
+            value(title),
+            value(phone),
             domain,
-            stage.upper(),
-            _custom(fields or {}),
+            stage_named(stage),
+            custom,
             frozenset(name for text in tags for name in tag_store.split_tags(text)),
         )
+        now = self._clock.now()
 
-        def work(connection: sqlite3.Connection) -> Contact | None:
-            if contacts.get(connection, address) is not None:
-                return None
-            contacts.insert(connection, [entry], self._clock.now())
-            return contacts.get(connection, address)
+        def work(db: sqlite3.Connection) -> Contact:
+            if contacts.get(db, address) is not None:
+                raise InvalidInput(
+                    f"{address} is already a contact.", hint=f"See it with: aicmo contact show {address}"
+                )
+            entry = given._replace(
+                fields=fitted(db, custom), tags=frozenset(tag_store.spelling(db, name) for name in given.tags)
+            )
+            contacts.insert(db, [entry], now)
+            added = contacts.get(db, address)
+            assert added is not None
+            change_id = changes.begin(db, "add", f"Added {email}", "you", now)
+            changes.record(db, change_id, [ChangedPerson(added.id, None, changes.state_of(contacts.as_entry(added)))])
+            return added
 
-        added = self._db.write(work)
-        if added is None:
-            raise InvalidInput(f"{address} is already a contact.", hint=f"See it with: aicmo contact show {address}")
-        return added
+        return self._db.write(work)
 
-    def tag(self, who: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> int:
-        """Add and remove tags on those whom a query selects, or on the one contact with that address.
+    def edit(self, base: Contact, mine: Mapping[str, str], *, because: str = "", demote: bool = False) -> EditResult:
+        """Change one person, of whom ``base`` is what was seen when the edit began; see ``editing.edit_one``.
 
-        How many contacts were changed. Raises ``NotFound`` for an address that is not there.
+        ``mine`` is said as ``changes.State``: ``title``, ``field.city``, ``tag.vip``, ``stage``, ``email``; empty
+        clears.
         """
-        selection = self._one_or_selected(who)
-        added = [name for text in add for name in tag_store.split_tags(text)]
-        removed = [name for text in remove for name in tag_store.split_tags(text)]
-        return self._db.write(lambda db: contacts.tag(db, selection, added, removed, self._clock.now()))
+        now = self._clock.now()
+        return self._db.write(lambda db: edit_one(db, base, Edit(checked(db, mine), now, one_line(because), demote)))
+
+    def edit_all(self, who: Who, values: Mapping[str, str], *, because: str = "", demote: bool = False) -> EditResult:
+        """Change many people alike, as one step of undo; see ``editing.edit_all``."""
+        ids, now = self.select(who), self._clock.now()
+
+        def work(db: sqlite3.Connection) -> EditResult:
+            return edit_all(db, ids, Edit(checked(db, values), now, one_line(because), demote))
+
+        return self._db.write(work)
+
+    def preview(self, who: Who, values: Mapping[str, str]) -> tuple[Edited, ...]:
+        """What ``edit_all`` would do to the first people, before it does it; see ``editing.preview``."""
+        ids, now = self.select(who), self._clock.now()
+        return self._db.read(lambda db: preview_of(db, ids, Edit(checked(db, values), now)))
+
+    def tag(self, who: Who, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> EditResult:
+        """Add and remove tags, as one step of undo."""
+        wanted = {f"tag.{name}": "" for text in remove for name in tag_store.split_tags(text)}
+        wanted |= {f"tag.{name}": name for text in add for name in tag_store.split_tags(text)}
+        return self.edit_all(who, wanted)
+
+    def delete(self, who: Who) -> EditResult:
+        """Delete people with all that is theirs; undo brings it back."""
+        ids, now = self.select(who), self._clock.now()
+        return self._db.write(lambda db: delete_all(db, ids, now))
+
+    def record_event(self, event: Event) -> int | None:
+        """Write down what happened, and move the person where it puts them; see ``lifecycle.record_event``."""
+        now = self._clock.now()
+        return self._db.write(lambda db: lifecycle.record_event(db, event, now))
 
     def tags(self) -> tuple[TagCount, ...]:
         """Every tag in use, by name."""
         return tuple(self._db.read(tag_store.listed))
 
-    def export(self, query: str, file: Path | TextIO) -> int:
-        """Write those whom the query selects as CSV; how many they were. A path is written for its owner alone.
+    def export(self, who: str | Sequence[int], file: Path | TextIO) -> int:
+        """Write those whom a query selects, or who have these ids, as CSV; how many they were.
 
-        A stream must be open with ``newline=""``.
+        A path is written for its owner alone; a stream must be open with ``newline=""``.
         """
-        selection = parse_query(query)
+        selection = self._selection(who) if isinstance(who, str) else Selection(among(who))
         if not isinstance(file, Path):
             return self._db.read(lambda connection: export_csv(connection, selection, file))
         with create_csv(file) as stream:
             return self._db.read(lambda connection: export_csv(connection, selection, stream))
 
-    def import_file(
-        self,
-        source: Path | BinaryIO,
-        *,
-        mapping: Mapping[str, str] | None = None,
-        policy: Policy = "fill",
-        tags: Iterable[str] = (),
-        dry_run: bool = False,
-        rejected_file: Path | None = None,
-        encoding: str | None = None,
-        progress: Callable[[ImportProgress], None] | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> ImportResult:
-        """``importing.import_contacts`` into this store."""
-        return import_contacts(
-            self._db,
-            source,
-            mapping=mapping,
-            policy=policy,
-            tags=tags,
-            dry_run=dry_run,
-            rejected_file=rejected_file,
-            encoding=encoding,
-            clock=self._clock,
-            progress=progress,
-            cancelled=cancelled,
-        )
-
-    def _one_or_selected(self, who: str) -> Selection:
-        try:
-            address = normalise(who).address
-        except NotAnAddress:
-            return parse_query(who)
-        return Selection((Term("address", self.get(address).address),))
-
-
-def _value(text: str) -> str:
-    value = one_line(text)
-    if len(value) > MAX_VALUE:
-        raise InvalidInput(f"{shown(value, limit=40)} is longer than {MAX_VALUE:,} characters.")
-    return value
-
-
-def _custom(fields: Mapping[str, str]) -> dict[str, str]:
-    custom: dict[str, str] = {}
-    for name, text in fields.items():
-        key = custom_key(name)
-        if key in FIELDS:
-            raise InvalidInput(f"{shown(name)} is not a custom field; it means {key}.")
-        if value := _value(text):
-            custom[key] = value
-    if len(custom) > MAX_CUSTOM_FIELDS:
-        raise InvalidInput(f"More than {MAX_CUSTOM_FIELDS} custom fields.")
-    return custom
+    def import_file(self, source: Path | BinaryIO, **options: Unpack[ImportOptions]) -> ImportResult:
+        """``importing.import_contacts`` into this store, with its options."""
+        return import_contacts(self._db, source, clock=self._clock, **options)

@@ -11,6 +11,13 @@ run::
 ``database``            threads, transactions, SQLite's errors as ours
 ``migrations``          the schema, as the steps that built it
 ``contacts``, ``tags``  people, their tags, free text search
+``people``              all that is held about one of them, in whatever table
+``changes``             what was changed, to take it back
+``stages``, ``events``  where they stand and why; what happened with them
+``timeline``            all of that in order of time
+``next_actions``        what is planned with them
+``touches``             when we were last in touch
+``fields``              what the custom fields are
 ``imports``             what was imported, from where
 ``suppressions``        who must not be written to
 ``contents``            content, its versions, approvals

@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aicmo.errors import AicmoError, StoreDamaged, StoreError, StoreLocked, StoreReadOnly
+from aicmo.errors import AicmoError, Interrupted, StoreDamaged, StoreError, StoreLocked, StoreReadOnly
 from aicmo.paths import make_private, make_private_dir
 from aicmo.store.functions import add_functions
 
@@ -35,6 +35,8 @@ Work = Callable[[sqlite3.Connection], T]
 BUSY_TIMEOUT_MS = 10_000
 """How long a write waits for another program's write before it is called locked."""
 MAX_JOBS_PER_COMMIT = 256
+STEPS_BETWEEN_QUESTIONS = 20_000
+"""Of SQLite's machine, which takes some tens of millions a second."""
 
 
 class Database:
@@ -47,6 +49,7 @@ class Database:
         self._jobs: queue.SimpleQueue[tuple[Work[Any], Waiting] | None] = queue.SimpleQueue()
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
+        self._watcher: sqlite3.Connection | None = None
         self._lock = threading.Lock()
         self._writer: threading.Thread | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -54,14 +57,19 @@ class Database:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def read(self, work: Work[T]) -> T:
-        """Run ``work`` on the calling thread, over a connection that cannot write; one consistent view of the file."""
+    def read(self, work: Work[T], *, given_up: Callable[[], bool] | None = None) -> T:
+        """Run ``work`` on the calling thread, over a connection that cannot write; one consistent view of the file.
+
+        ``given_up`` is asked every few milliseconds whether anybody still waits; if not, this raises ``Interrupted``.
+        """
         connection = self._reading_connection()
+        connection.set_progress_handler(given_up, STEPS_BETWEEN_QUESTIONS)
         with translated(self.path):
             connection.execute("BEGIN")
             try:
                 return work(connection)
             finally:
+                connection.set_progress_handler(None, 0)
                 connection.rollback()
 
     async def aread(self, work: Work[T]) -> T:
@@ -80,6 +88,18 @@ class Database:
                 yield connection
         finally:
             connection.close()
+
+    def version(self) -> int:
+        """Another number than before, if anything was written since, by this program or by another one.
+
+        It costs no more than a look at one page, and says nothing about what was written.
+        """
+        with self._lock, translated(self.path):
+            if self._watcher is None:
+                self._watcher = connect(self.path)
+                self._connections.append(self._watcher)
+            version: int = self._watcher.execute("PRAGMA data_version").fetchone()[0]
+            return version
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -104,6 +124,16 @@ class Database:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue(work, future)
         return await future
+
+    def maintain(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Run ``work`` outside of a transaction, on a connection of its own that can write; in a rehearsal, not at all.
+
+        It waits for other programs as a write does. Raises ``StoreLocked`` when they do not let go.
+        """
+        if self._end == "ROLLBACK":
+            return
+        with translated(self.path), contextlib.closing(connect(self.path)) as connection:
+            work(connection)
 
     def close(self) -> None:
         """Finish the queued writes and close every connection. Closing twice is harmless."""
@@ -263,6 +293,8 @@ def store_error(error: sqlite3.Error, path: Path) -> AicmoError:
     """One clear sentence for what SQLite refused. The message of an unforeseen error is kept."""
     text = str(error)
     primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    if primary == sqlite3.SQLITE_INTERRUPT:
+        return Interrupted("Nobody waited for this any more.")
     if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreLocked(
             f"The database {path} is locked by another program.", hint="Try again when that program has finished."
