@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aicmo.crm import CRMRepository
 from aicmo.crm.merging import better_of, merge, plan_merge
 from aicmo.crm.similarity import find_duplicates, mail_variant, phone_key, profile_key
 from aicmo.errors import InvalidInput
@@ -196,7 +197,8 @@ def test_merging_and_undoing_changes_nothing_and_redoing_merges_again(
         for which in checked:
             sql = "INSERT INTO verification VALUES (?, 'valid', '', 'mx', '2026-01-01')"
             connection.execute(sql, (ids[which],))
-            sql = "INSERT INTO enrichment (contact_id, field, provider, value, at) VALUES (?, 'title', 'apollo', 'Boss', '2026')"
+            sql = """INSERT INTO enrichment (contact_id, field, provider, value, at)
+                     VALUES (?, 'title', 'apollo', 'Boss', '2026-01-01')"""
             connection.execute(sql, (ids[which],))
         for which in agreed:
             sql = "INSERT INTO consent (contact_id, purpose, given, source, at) VALUES (?, 'news', 1, 'form', '2026')"
@@ -337,3 +339,30 @@ def test_spellings_have_one_key(make: Any, spellings: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("nothing", ["", "n/a", "12", "-"])
 def test_what_says_nothing_has_no_key(nothing: str) -> None:
     assert phone_key(nothing) == "" and profile_key(nothing) == ""
+
+
+# --- the address of one who was merged away ---------------------------------------------------------------------------
+
+
+def test_who_was_merged_away_is_found_by_their_address_and_not_added_again(db: Database) -> None:
+    crm = CRMRepository(db)
+    ada, other = crm.add("ada@x.example"), crm.add("a@y.example")
+    crm.add("bob@x.example")
+    db.write(lambda connection: merge(connection, ada, other, {}, "you", NOW))
+    assert crm.get("A@y.example").email == "ada@x.example"
+    with pytest.raises(InvalidInput, match="already a contact"):
+        crm.add("a@y.example")
+    with pytest.raises(InvalidInput, match="another contact's already"):
+        crm.edit(crm.get("bob@x.example"), {"email": "a@y.example"})
+    assert crm.count() == 2
+
+
+def test_a_verdict_on_an_address_goes_with_the_address(db: Database) -> None:
+    crm = CRMRepository(db)
+    ada = crm.add("ada@x.example")
+    sql = "INSERT INTO verification VALUES (?, 'valid', '', 'mx', '2026-01-01')"
+    db.write(lambda connection: connection.execute(sql, (ada.id,)).rowcount)
+    crm.edit(ada, {"title": "Countess"})
+    assert crm.count("verified:valid") == 1
+    crm.edit(crm.get("ada@x.example"), {"email": "ada@y.example"})
+    assert crm.count("verified:valid") == 0

@@ -207,11 +207,11 @@ def _prefer(db: sqlite3.Connection, ids: Sequence[int], wanted: State) -> None:
 def _check_address(db: sqlite3.Connection, ids: Sequence[int], address: str) -> None:
     if len(ids) > 1:
         raise InvalidInput(f"{len(ids):,} people cannot have one address.", hint="Edit one of them.")
-    other = contacts.get(db, address)
+    other = contacts.owner(db, address)
     if other is not None and other.id not in ids:
         mine = "".join(entry.email for entry in contacts.by_id(db, ids).values())
         raise InvalidInput(
-            f"{other.email} is another contact already.",
+            f"{address} is another contact's already.",
             hint=f"Make them one: aicmo contact merge {other.email} {mine}",
         )
 

@@ -66,12 +66,15 @@ class CRMRepository:
             yield from contacts.iterate(connection, selection, limit=limit, sort=sort, descending=descending)
 
     def get(self, email: str) -> Contact:
-        """The contact with that address, however it is spelled. Raises ``NotFound`` with the nearest one."""
+        """The contact with that address, however it is spelled, also one that was merged into them.
+
+        Raises ``NotFound`` with the nearest one.
+        """
         try:
             address = normalise(email).address
         except NotAnAddress:
             address = one_line(email).lower()
-        found = self._db.read(lambda connection: contacts.get(connection, address))
+        found = self._db.read(lambda connection: contacts.owner(connection, address))
         if found is not None:
             return found
         like = self._db.read(lambda connection: contacts.addresses_like(connection, address))
@@ -128,7 +131,7 @@ class CRMRepository:
         now = self._clock.now()
 
         def work(db: sqlite3.Connection) -> Contact:
-            if contacts.get(db, address) is not None:
+            if contacts.owner(db, address) is not None:
                 raise InvalidInput(
                     f"{address} is already a contact.", hint=f"See it with: aicmo contact show {address}"
                 )

@@ -198,6 +198,12 @@ def get(db: sqlite3.Connection, address: str) -> Contact | None:
     return _contact(row) if row else None
 
 
+def owner(db: sqlite3.Connection, address: str) -> Contact | None:
+    """Whose that normalised address is, also if it came to them in a merge."""
+    row = db.execute(f"{_CONTACT} WHERE id = (SELECT contact_id FROM alias WHERE address = ?)", (address,)).fetchone()
+    return get(db, address) or (_contact(row) if row else None)
+
+
 def addresses_like(db: sqlite3.Connection, address: str, *, limit: int = 500) -> list[str]:
     """Addresses worth comparing with one that is not there: of the same domain, or with the same first letters."""
     local, _, domain = address.partition("@")

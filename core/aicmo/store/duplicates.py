@@ -50,7 +50,8 @@ def owners(db: sqlite3.Connection, known: Mapping[int, str]) -> dict[int, Owner]
 
 def known_to_be_two(db: sqlite3.Connection) -> set[tuple[int, int]]:
     """The pairs of which a person said so, the smaller id first."""
-    return {(row[0], row[1]) for row in db.execute("SELECT contact_id, other_contact_id FROM not_duplicate")}
+    rows = db.execute("SELECT contact_id, other_contact_id FROM not_duplicate")
+    return {(min(row), max(row)) for row in rows}  # a merge gives one's word to another, whichever id is smaller
 
 
 def tell_apart(db: sqlite3.Connection, one: int, two: int, now: datetime) -> None:
@@ -61,5 +62,5 @@ def tell_apart(db: sqlite3.Connection, one: int, two: int, now: datetime) -> Non
 
 def forget_telling_apart(db: sqlite3.Connection, one: int, two: int) -> bool:
     """True when they had been told apart."""
-    ids = min(one, two), max(one, two)
-    return db.execute("DELETE FROM not_duplicate WHERE contact_id = ? AND other_contact_id = ?", ids).rowcount == 1
+    sql = "DELETE FROM not_duplicate WHERE (contact_id, other_contact_id) IN (VALUES (?1, ?2), (?2, ?1))"
+    return db.execute(sql, (one, two)).rowcount > 0

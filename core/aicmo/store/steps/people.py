@@ -45,11 +45,10 @@ PEOPLE = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX alias_contact ON alias (contact_id)",
     """CREATE TABLE not_duplicate (
-        contact_id INTEGER NOT NULL REFERENCES contact (id) ON DELETE CASCADE,      -- the smaller id of the two
+        contact_id INTEGER NOT NULL REFERENCES contact (id) ON DELETE CASCADE,      -- which of the two means nothing
         other_contact_id INTEGER NOT NULL REFERENCES contact (id) ON DELETE CASCADE,
         at TEXT NOT NULL,
-        PRIMARY KEY (contact_id, other_contact_id),
-        CHECK (contact_id < other_contact_id)
+        PRIMARY KEY (contact_id, other_contact_id)
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX not_duplicate_other ON not_duplicate (other_contact_id)",
     # --- why somebody is where they are
@@ -134,6 +133,9 @@ PEOPLE = (
         provider TEXT NOT NULL,
         at TEXT NOT NULL
     ) STRICT""",
+    """CREATE TRIGGER verification_address AFTER UPDATE OF address ON contact WHEN old.address <> new.address BEGIN
+        DELETE FROM verification WHERE contact_id = new.id;     -- nobody has judged the other address
+    END""",
     """CREATE TABLE consent (                        -- what they agreed to; the newest of a purpose holds
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         contact_id INTEGER NOT NULL REFERENCES contact (id) ON DELETE CASCADE,
