@@ -12,6 +12,7 @@ ALL = {
     "send": [],
     "crash": ["--rounds", "10"],
     "failover": ["--short"],
+    "enrich": ["--people", "3000"],
 }
 """Module -> arguments. Leave the arguments out by hand for the full size."""
 

@@ -25,6 +25,17 @@ __all__ = ["Workspace", "open_workspace", "provider_settings", "secret_source"]
 if TYPE_CHECKING:
     from aicmo.analytics import AnalyticsEngine
     from aicmo.crm import CRMRepository
+    from aicmo.crm.companies import Companies
+    from aicmo.crm.duplicates import Duplicates
+    from aicmo.crm.enrichment import EnrichmentPipeline
+    from aicmo.crm.fields import Fields
+    from aicmo.crm.history import History
+    from aicmo.crm.imports import Imports
+    from aicmo.crm.rights import Rights
+    from aicmo.crm.segments import Segments
+    from aicmo.crm.syncing import CrmSync
+    from aicmo.crm.timeline import Timeline
+    from aicmo.crm.today import Today
     from aicmo.gateways.selfcheck import SelfCheckService
     from aicmo.publishing import PublishingPipeline
 
@@ -69,6 +80,85 @@ class Workspace:
         return CRMRepository(self.db, clock=self.clock)
 
     @cached_property
+    def history(self) -> History:
+        """What was changed, to take it back."""
+        from aicmo.crm.history import History
+
+        return History(self.db, clock=self.clock)
+
+    @cached_property
+    def imports(self) -> Imports:
+        """What was imported, to take it back."""
+        from aicmo.crm.imports import Imports
+
+        return Imports(self.db, clock=self.clock)
+
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """People who are in the list twice."""
+        from aicmo.crm.duplicates import Duplicates
+
+        return Duplicates(self.db, self.crm, clock=self.clock)
+
+    @cached_property
+    def enrichment(self) -> EnrichmentPipeline:
+        """Asking providers about people. Loads the providers' modules when it is used."""
+        from aicmo.crm.enrichment import EnrichmentPipeline, Rules
+
+        said = self.config.enrichment
+        rules = Rules(said.reenrich_after_days, said.reverify_after_days, said.batches_at_once)
+        return EnrichmentPipeline(self.db, self.crm, self.chain, self.services.estimate, rules, clock=self.clock)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """Queries under a name."""
+        from aicmo.crm.segments import Segments
+
+        return Segments(self.db, clock=self.clock)
+
+    @cached_property
+    def companies(self) -> Companies:
+        """Where people work."""
+        from aicmo.crm.companies import Companies
+
+        return Companies(self.db)
+
+    @cached_property
+    def rights(self) -> Rights:
+        """What a person may ask about themselves."""
+        from aicmo.crm.rights import Rights
+
+        return Rights(self.db, self.crm, self.paths.data_dir, clock=self.clock)
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """What happened with whom."""
+        from aicmo.crm.timeline import Timeline
+
+        return Timeline(self.db, clock=self.clock)
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The custom fields that have a type."""
+        from aicmo.crm.fields import Fields
+
+        return Fields(self.db, clock=self.clock)
+
+    @cached_property
+    def today(self) -> Today:
+        """Next actions, and who was silent for too long."""
+        from aicmo.crm.today import Today
+
+        return Today(self.db, clock=self.clock, no_touch_days=self.config.today.no_touch_days)
+
+    @cached_property
+    def sync(self) -> CrmSync:
+        """The same people in somebody else's CRM. Raises ``ConfigInvalid``."""
+        from aicmo.crm.syncing import CrmSync
+
+        return CrmSync(self.db, self.chain("crm_sync"), clock=self.clock)
+
+    @cached_property
     def publishing(self) -> PublishingPipeline:
         """Content and campaigns. Raises ``ConfigInvalid``."""
         from aicmo.publishing import PublishingPipeline
@@ -76,7 +166,12 @@ class Workspace:
 
         sender = SenderIdentity(**self.config.sender.model_dump())
         return PublishingPipeline(
-            self.db, sender, self.chain("email_sending"), self.paths.sender_lock, clock=self.clock
+            self.db,
+            sender,
+            self.chain("email_sending"),
+            self.paths.sender_lock,
+            accounts=lambda: self.chain("reply_fetching"),
+            clock=self.clock,
         )
 
     @cached_property

@@ -15,6 +15,7 @@
 ``spreadsheet``  cells that a spreadsheet must not run
 ``enrichment``   what providers say of people, and what it costs
 ``query``        the words contacts are selected with
+``syncing``      the same people in another CRM, kept in step both ways
 ``editing``      one changed, or many alike, as one step of undo
 ``history``      undo and redo
 ``lifecycle``    who may be moved to which stage, by what
