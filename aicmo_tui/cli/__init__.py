@@ -13,6 +13,15 @@ from collections.abc import Sequence
 
 NOUNS = {
     "contact": "aicmo_tui.cli.contact:contact",
+    "field": "aicmo_tui.cli.field:field",
+    "note": "aicmo_tui.cli.note:note",
+    "today": "aicmo_tui.cli.today:today",
+    "change": "aicmo_tui.cli.change:change",
+    "undo": "aicmo_tui.cli.change:undo",
+    "redo": "aicmo_tui.cli.change:redo",
+    "import": "aicmo_tui.cli.imports:import_",
+    "segment": "aicmo_tui.cli.segment:segment",
+    "company": "aicmo_tui.cli.company:company",
     "suppression": "aicmo_tui.cli.suppression:suppression",
     "content": "aicmo_tui.cli.content:content",
     "campaign": "aicmo_tui.cli.campaign:campaign",
@@ -21,6 +30,7 @@ NOUNS = {
     "health": "aicmo_tui.cli.health:health",
     "init": "aicmo_tui.cli.init:init",
     "config": "aicmo_tui.cli.config:config",
+    "auth": "aicmo_tui.cli.auth:auth",
     "demo": "aicmo_tui.cli.demo:demo",
 }
 """Noun (or verb without one) -> ``"module:command"``, in the order that help shows them."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
@@ -135,6 +135,30 @@ class HealthSettings(BaseModel):
     """What was seen longer ago says nothing of now: the status is then unknown."""
 
 
+class TodaySettings(BaseModel):
+    """What the list of the day shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    no_touch_days: int = Field(default=30, ge=1, le=3650)
+    """Whoever is in touch with us and was not heard of for so long is shown."""
+
+
+class EnrichmentSettings(BaseModel):
+    """How providers are asked about people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reenrich_after_days: int = Field(default=90, ge=0, le=3650)
+    """So long what a provider said of somebody counts, a miss too; until then it is not asked about them again."""
+    reverify_after_days: int = Field(default=90, ge=0, le=3650)
+    """The same for the verdict on an address."""
+    parallel: bool = False
+    """Ask all providers of the chain about everybody, not only about whom those before them do not know."""
+    batches_at_once: int = Field(default=16, ge=1, le=64)
+    """On their way to each provider at the same time. A kill leaves so many batches unknown at the most."""
+
+
 class Config(BaseModel):
     """The whole configuration, validated but for the providers' own blocks."""
 
@@ -142,6 +166,8 @@ class Config(BaseModel):
 
     sender: Sender = Sender()
     health: HealthSettings = HealthSettings()
+    today: TodaySettings = TodaySettings()
+    enrichment: EnrichmentSettings = EnrichmentSettings()
     chains: dict[str, list[str]] = Field(default_factory=dict)
     """Capability -> provider names, first choice first."""
     providers: dict[str, Annotated[dict[str, Any], AfterValidator(_hidden)]] = Field(default_factory=dict)
@@ -209,10 +235,11 @@ def _complaint(fault: ErrorDetails) -> str:
 def _known_keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """The keys of ``model``, or of the model that sits in it at ``path``."""
     for part in path:
-        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        kind = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        tables = [it for it in (kind, *get_args(kind)) if isinstance(it, type) and issubclass(it, BaseModel)]
+        if not tables:
             return []
-        model = inner
+        model = tables[0]
     return sorted(model.model_fields)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commandline import PEOPLE, Answer, CommandLine, config_text, write_config
+from commandline import PEOPLE, Answer, CommandLine, config_text, with_crm, with_enrichment, write_config
 
 from aicmo.sandbox import Fault, RunningSandbox, start_sandbox
+from aicmo.sandbox.known import what_is_known
 from aicmo_tui.cli.verb import run_command
 
 
@@ -64,7 +65,8 @@ def sending_home(home: Path, sandbox: RunningSandbox) -> Path:
 def filled(running_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with people, content, and campaigns: 1 sent, failed and unknown; 2 a draft; 3 running; 4 paused."""
     folder = tmp_path_factory.mktemp("filled")
-    config = write_config(folder / "config.toml", config_text(running_sandbox))
+    text = with_crm(with_enrichment(config_text(running_sandbox), running_sandbox), running_sandbox)
+    config = write_config(folder / "config.toml", text)
     (folder / "people.csv").write_text(PEOPLE)
     (folder / "body.md").write_text("Hello {{ first_name }}\n")
     running_sandbox.set_faults(
@@ -74,8 +76,14 @@ def filled(running_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFac
         ]
     )
     environ = {**os.environ, "AICMO_CONFIG": str(config), "AICMO_DATA_DIR": str(folder / "data")}
-    script = """
+    differs = next(known.linkedin for known in what_is_known() if known.case == "conflict")
+    script = f"""
         contact import people.csv
+        contact note sent@one.example likes-tea
+        contact next late@two.example call --on 2026-11-01
+        segment create Titled title:countess
+        contact edit late@two.example --title Countess
+        field add budget --type number
         content create --title News --subject News --body body.md
         campaign create --name One --content 1 --to tag:all
         campaign create --name Two --content 1 --to tag:late
@@ -85,6 +93,10 @@ def filled(running_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFac
         campaign start 3 --yes
         campaign start 4 --yes
         campaign pause 4
+        contact edit late@two.example --field linkedin_url=https://www.linkedin.com/in/{differs}
+        contact enrich late@two.example --yes
+        contact edit late@two.example --company Two
+        undo
     """
     source = (
         "import sys; from aicmo_tui.cli.verb import run_command\nfor line in sys.argv[1:]: run_command(line.split())"

@@ -11,10 +11,16 @@ from commandline import VERBS, CommandLine, arguments
 CHANGES = [name for name, each in VERBS.items() if "dry_run" in {param.name for param in each.params}]
 
 
-def dump(home: Path) -> dict[str, str]:
+ASKS = ("contact sync",)
+"""Verbs that read from a provider even then, to say what would be done: how that went is learned of the provider."""
+
+
+def dump(home: Path, verb: str = "") -> dict[str, str]:
     """Every row of both databases, and every other file's bytes."""
     left = {}
     for file in sorted(home.rglob("*")):
+        if file.name == "health.db" and verb in ASKS:
+            continue
         if file.suffix == ".db":
             db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
             left[str(file)] = "\n".join(db.iterdump())
@@ -27,10 +33,10 @@ def dump(home: Path) -> dict[str, str]:
 @pytest.mark.parametrize("verb", CHANGES)
 def test_a_dry_run_leaves_everything_as_it_was(verb: str, aicmo: CommandLine, in_filled_home: Path) -> None:
     words, code = arguments(verb, in_filled_home)
-    before = dump(in_filled_home)
+    before = dump(in_filled_home, verb)
     assert aicmo(*words, "--dry-run", "--json", code=code).document["status"] == "dry_run"
     aicmo(*words, "--dry-run", code=code)
-    assert dump(in_filled_home) == before
+    assert dump(in_filled_home, verb) == before
 
 
 @pytest.mark.parametrize("verb", [verb for verb in CHANGES if verb != "init"])

@@ -154,3 +154,12 @@ def test_a_line_is_folded_so_that_it_comes_back_whole(text: str) -> None:
     unfolded = file.replace("\r\n ", "").split("\r\n")
     (summary,) = [line.removeprefix("SUMMARY:") for line in unfolded if line.startswith("SUMMARY:")]
     assert re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], summary) == plain(text)
+
+
+def test_how_many_wait_is_who_is_due_or_overdue(crm: CRMRepository, today: Today, clock: MovedClock) -> None:
+    assert today.waiting() == 0
+    today.plan(crm.add("ann@acme.example"), "call", "today")
+    today.plan(crm.add("bob@acme.example"), "call", "tomorrow")
+    assert today.waiting() == 1
+    clock.at += timedelta(days=1)
+    assert today.waiting() == 2

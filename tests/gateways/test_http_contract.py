@@ -328,6 +328,47 @@ async def test_airtable_is_read_to_its_end_and_written_twice_without_a_double(sa
     assert len(before) == 120
 
 
+async def test_airtable_says_what_its_columns_hold(sandbox: RunningSandbox) -> None:
+    async with provider_of(sandbox, "airtable") as provider:
+        answer = await provider.columns("contacts")
+    async with provider_of(sandbox, "airtable", typecast=True) as provider:
+        open_ended = await provider.columns("contacts")
+    async with provider_of(sandbox, "airtable", contacts_table="Nothing") as provider:
+        missing = await provider.columns("contacts")
+    by_name = {column.name: column for column in answer.value}
+    assert {name: by_name[name].holds for name in ("AICMO ID", "Email", "Stage", "Tags", "Score", "Last modified")} == {
+        "AICMO ID": "text",
+        "Email": "text",
+        "Stage": "choice",
+        "Tags": "choices",
+        "Score": "number",
+        "Last modified": "modified",
+    }
+    assert by_name["AICMO ID"].can_merge and not by_name["Email"].can_merge
+    assert by_name["Tags"].options == ("newsletter", "trial", "customer", "vip")
+    assert {column.options for column in open_ended.value} == {()}, "with typecast, a select takes anything"
+    assert missing.attempt.outcome is Outcome.MISS and "no table “Nothing”" in missing.attempt.detail
+
+
+async def test_airtable_changes_rows_by_their_ids_all_or_none_and_a_deleted_one_does_not_come_back(
+    sandbox: RunningSandbox,
+) -> None:
+    async with provider_of(sandbox, "airtable") as provider:
+        (first, *_) = (await provider.list_records("contacts")).value.records
+        done = await provider.update("contacts", [(first.id, {"First name": "Ada", "Company": None})])
+        gone = await provider.update(
+            "contacts", [(first.id, {"First name": "Bob"}), ("recGone00000000", {"City": "X"})]
+        )
+        page = await provider.list_records("contacts", columns=["First name", "Company"])
+        healthy = await provider.check()
+    assert (done.outcome, done.applied) == (Outcome.OK, Applied.YES)
+    assert (gone.outcome, gone.applied) == (Outcome.MISS, Applied.NO)
+    assert healthy.outcome is Outcome.OK, "nor does it speak against the token"
+    cells = next(record.cells for record in page.value.records if record.id == first.id)
+    assert cells == {"First name": "Ada"}
+    assert len(page.value.records) == 100
+
+
 async def _all_ids(provider: Any) -> set[str]:
     ids: set[str] = set()
     page = ""

@@ -28,6 +28,7 @@ _CONTACTS = {
     "Tags": "multipleSelects",
     "Score": "number",
     "Subscribed": "checkbox",
+    "Suppressed": "checkbox",
     "Last contacted": "date",
     "Notes": "multilineText",
     "Last modified": "lastModifiedTime",

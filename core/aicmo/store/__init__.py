@@ -5,7 +5,7 @@ that take a ``sqlite3.Connection`` and parameters and give frozen records; ``Dat
 run::
 
     count = database.read(lambda db: contacts.count(db, query))
-    await database.awrite(lambda db: deliveries.claim(db, campaign_id, now))
+    await database.awrite(lambda db: deliveries.claim(db, campaign_id, now, most=1))
 
 ======================  =============================================
 ``database``            threads, transactions, SQLite's errors as ours
@@ -24,6 +24,7 @@ run::
 ``campaigns``           campaigns and who may send
 ``audiences``           whom a query selects right now
 ``deliveries``          the ledger
+``syncs``               which row of another CRM is whose, and what both sides said last
 ``unknown``             what in it nobody knows the outcome of
 ``health``              ``health.db``: the providers' state
 ``limits``, ``checks``  in the same file: what was used of limits and budgets; what self-checks found

@@ -2,8 +2,9 @@
 
 An upsert finds its rows by one to three merge columns, so writing twice is writing once: a lost answer is unknown
 (``Applied.UNKNOWN``), and may be repeated here, never elsewhere. Rows without their merge columns, or two with the
-same, are refused before anything is asked, because Airtable would refuse them after having written others. Its 429
-means "wait thirty seconds" or "the month is used up"; only the code tells which.
+same, are refused before anything is asked, because Airtable would refuse them after having written others. A row that
+is known is changed by its id, so one that was deleted there does not come back. Its 429 means "wait thirty seconds" or
+"the month is used up"; only the code tells which.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aicmo.clock import parse_rfc3339, rfc3339
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome
 from aicmo.gateways.http import BaseAddress, HttpProvider, HttpSettings
 from aicmo.gateways.http_answer import Document, Effect, Rule, Text
-from aicmo.gateways.records import Cell, CrmRecord, RecordPage, Table, Upserted
+from aicmo.gateways.records import Cell, Cells, CrmColumn, CrmRecord, Holds, RecordPage, Table, Upserted
 from aicmo.gateways.settings import Limits
 from aicmo.text import plain, shown
 
@@ -54,6 +55,8 @@ class AirtableSettings(HttpSettings):
     """Names or ids (``tbl…``) of the two tables."""
     merge_field: Column = "AICMO ID"
     """The column that says which row is whose. A text, number, select or date; Airtable takes no e-mail column."""
+    fields: dict[Column, str] = {}
+    """What further columns of Contacts are: name -> field, a custom one among them; ``-`` leaves one out."""
     typecast: bool = False
     """Let Airtable turn text into whatever a column holds, and add options to a select."""
     limits: Limits = Limits(second=4)
@@ -90,6 +93,21 @@ RULES: tuple[Rule, ...] = (
     Rule("400|413|422", "", Outcome.INPUT, "Airtable cannot do anything with the request."),
     Rule("503", "", Outcome.TRANSIENT, "Airtable is busy."),
 )
+
+
+_HOLDS: Mapping[str, Holds] = {
+    **dict.fromkeys(("singleLineText", "multilineText", "richText", "email", "url", "phoneNumber"), "text"),
+    **dict.fromkeys(("number", "currency", "percent", "rating", "duration"), "number"),
+    "checkbox": "box",
+    "date": "date",
+    "dateTime": "time",
+    "singleSelect": "choice",
+    "multipleSelects": "choices",
+    "lastModifiedTime": "modified",
+}
+"""What a type of column holds; every other one is computed, or richer than what we write."""
+_MERGEABLE = ("number", "singleLineText", "multilineText", "singleSelect", "multipleSelects", "date")
+_GONE = re.compile(r"^404|^403 .*MODEL_NOT_FOUND|^422 ROW_DOES_NOT_EXIST")
 
 
 def literal(value: str) -> str:
@@ -150,6 +168,35 @@ class _Written(Document):
     createdRecords: list[Text] = []
 
 
+class _Choice(Document):
+    name: Text
+
+
+class _Options(Document):
+    choices: list[_Choice] = []
+
+
+class _Field(Document):
+    id: Text
+    name: Text = Field(min_length=1)
+    type: Text
+    options: _Options = _Options()
+
+
+class _Table(Document):
+    id: Text
+    name: Text
+    fields: list[_Field]
+
+
+class _Schema(Document):
+    tables: list[_Table]
+
+
+class _Changed(Document):
+    records: list[_Row]
+
+
 class AirtableProvider(HttpProvider[AirtableSettings]):
     """One base, by a token that may read and write its records."""
 
@@ -160,6 +207,14 @@ class AirtableProvider(HttpProvider[AirtableSettings]):
     rules: ClassVar[tuple[Rule, ...]] = RULES
     batch_size: ClassVar[int] = 10
     page_size: ClassVar[int] = 100
+
+    @property
+    def merge_field(self) -> str:
+        return self.settings.merge_field
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        return self.settings.fields
 
     @property
     def address(self) -> str:
@@ -179,6 +234,26 @@ class AirtableProvider(HttpProvider[AirtableSettings]):
         """Whether the token is good. Says nothing of the base, nor of the month's calls: this one is always free."""
         return (await self.ask("GET", "/meta/whoami", _User)).attempt
 
+    async def columns(self, table: Table) -> Answer[tuple[CrmColumn, ...]]:
+        """The columns of a table, in their order; ``MISS`` when the base has none of that name. Costs no monthly call.
+
+        Needs the scope ``schema.bases:read``.
+        """
+        answer = await self.ask("GET", f"/meta/bases/{self.settings.base_id}/tables", _Schema)
+        if answer.value is None:
+            return Answer(answer.attempt)
+        wanted = self._table(table)
+        found = next((each for each in answer.value.tables if wanted in (each.id, each.name)), None)
+        if found is None:
+            detail = f"The base has no table {shown(wanted)}."
+            return Answer(replace(answer.attempt, outcome=Outcome.MISS, detail=detail))
+        return Answer(answer.attempt, tuple(map(self._column, found.fields)))
+
+    def _column(self, field: _Field) -> CrmColumn:
+        options = () if self.settings.typecast else tuple(each.name for each in field.options.choices)
+        can_merge = field.type in _MERGEABLE
+        return CrmColumn(field.id, field.name, _HOLDS.get(field.type, "computed"), options, can_merge)
+
     async def list_records(
         self,
         table: Table,
@@ -187,13 +262,17 @@ class AirtableProvider(HttpProvider[AirtableSettings]):
         where: Mapping[str, str] | None = None,
         page: str = "",
         page_size: int = 100,
+        columns: Sequence[str] = (),
     ) -> Answer[RecordPage]:
         """One page of rows: those changed after ``since``, and whose columns hold exactly the texts of ``where``.
 
-        The order is Airtable's own. Hand the ``next_page`` of one page, and else the same arguments, to get the next.
-        An ``INPUT`` for a ``page`` means that Airtable has forgotten it: begin again, and count no row twice.
+        Of each only the ``columns``, if any are named. The order is Airtable's own. Hand the ``next_page`` of one page,
+        and else the same arguments, to get the next. An ``INPUT`` for a ``page`` means that Airtable has forgotten it:
+        begin again, and count no row twice.
         """
-        params = {"pageSize": str(min(max(page_size, 1), self.page_size))}
+        params: dict[str, str | Sequence[str]] = {"pageSize": str(min(max(page_size, 1), self.page_size))}
+        if columns:
+            params["fields[]"] = columns
         if condition := formula(since, where or {}):
             params["filterByFormula"] = condition
         if page:
@@ -207,18 +286,15 @@ class AirtableProvider(HttpProvider[AirtableSettings]):
         rows = tuple(_record(row) for row in answer.value.records)
         return Answer(answer.attempt, RecordPage(rows, answer.value.offset))
 
-    async def upsert(
-        self, table: Table, records: Sequence[Mapping[str, Cell]], merge_on: Sequence[str] = ()
-    ) -> Answer[Upserted]:
+    async def upsert(self, table: Table, records: Sequence[Cells], merge_on: Sequence[str] = ()) -> Answer[Upserted]:
         """Write at most ten rows; a row whose ``merge_on`` columns (default: ``merge_field``) are there is changed.
 
         Idempotent: when the answer is lost the attempt is ``TRANSIENT`` with ``Applied.UNKNOWN``, and the same call may
         be made again. Columns that a row does not name stay as they are.
         """
-        if not 0 < len(records) <= self.batch_size:
-            raise ValueError(f"{len(records)} rows; Airtable takes 1 to {self.batch_size} at a time")
+        self._check_size(records)
         merge_on = tuple(merge_on) or (self.settings.merge_field,)
-        keys = [tuple(record.get(column, "") for column in merge_on) for record in records]
+        keys = [tuple(record.get(column) or "" for column in merge_on) for record in records]
         if complaint := _complaint(merge_on, keys):
             return Answer(Attempt(self.name, Outcome.INPUT, Applied.NO, "check", detail=complaint))
         body = {
@@ -237,9 +313,32 @@ class AirtableProvider(HttpProvider[AirtableSettings]):
         ids = tuple(by_key.get(key, row.id) for key, row in zip(keys, rows, strict=True))
         return Answer(answer.attempt, Upserted(ids, frozenset(answer.value.createdRecords)))
 
+    async def update(self, table: Table, records: Sequence[tuple[str, Cells]]) -> Attempt:
+        """Change at most ten rows by their ids, all of them or none; ``MISS`` when one is not there any more.
+
+        Idempotent, as ``upsert`` is. Columns that a row does not name stay as they are.
+        """
+        self._check_size(records)
+        body = {
+            "typecast": self.settings.typecast,
+            "records": [{"id": record_id, "fields": cells} for record_id, cells in records],
+        }
+        answer = await self.ask("PATCH", self._path(table), _Changed, effect=Effect.REPEATABLE, body=body)
+        if answer.attempt.outcome is not Outcome.OK and _GONE.search(answer.attempt.code):
+            # The table was read a moment ago, so it is a row that is missing.
+            detail = "Airtable has a row no more that was to be changed."
+            return replace(answer.attempt, outcome=Outcome.MISS, detail=detail)
+        return answer.attempt
+
+    def _check_size(self, records: Sequence[object]) -> None:
+        if not 0 < len(records) <= self.batch_size:
+            raise ValueError(f"{len(records)} rows; Airtable takes 1 to {self.batch_size} at a time")
+
     def _path(self, table: Table) -> str:
-        name = self.settings.contacts_table if table == "contacts" else self.settings.interactions_table
-        return f"/{self.settings.base_id}/{percent(name, safe='')}"
+        return f"/{self.settings.base_id}/{percent(self._table(table), safe='')}"
+
+    def _table(self, table: Table) -> str:
+        return self.settings.contacts_table if table == "contacts" else self.settings.interactions_table
 
 
 def _complaint(merge_on: Sequence[str], keys: Sequence[tuple[Cell, ...]]) -> str:
