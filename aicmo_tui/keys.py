@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from textual.binding import Binding
 
-from aicmo_tui.screens import SCREENS
+from aicmo_tui.screens import OVER, SCREENS
 
 
 def key(
@@ -16,6 +16,15 @@ def key(
 ) -> Binding:
     """A binding. ``show`` puts it in the footer, which holds the four to six that matter now."""
     return Binding(keys, action, description, id=id, tooltip=tooltip, show=show, key_display=shown_as)
+
+
+def over(*names: str, show: bool = True) -> list[Binding]:
+    """The keys that open these screens over the one that offers them."""
+    return [
+        key(f"app.{name}", entry.key, f"app.open_over('{name}')", entry.title.lower(), entry.answers, show=show)
+        for name, entry in OVER.items()
+        if name in names
+    ]
 
 
 def app_bindings() -> list[Binding]:

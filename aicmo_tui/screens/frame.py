@@ -11,7 +11,8 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
-from aicmo_tui.screens import SCREENS
+from aicmo_tui.keys import key
+from aicmo_tui.screens import OVER, SCREENS
 from aicmo_tui.standing import read_standing
 from aicmo_tui.widgets.header import HeaderLine
 from aicmo_tui.work import ask
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 STANDING_EVERY_S = 1.0
 PROGRESS_EVERY_S = 0.3
+CHANGES_EVERY_S = 1.0
 
 
 class Frame(Screen[None]):
@@ -57,7 +59,7 @@ class Frame(Screen[None]):
 
     def set_place(self, detail: str = "") -> None:
         """Where I am, in the header: the screen, and what is open in it."""
-        title = SCREENS[self.MODE].title
+        title = (SCREENS | OVER)[self.MODE].title
         self.query_one(HeaderLine).place = f"{title} · {detail}" if detail else title
 
     def poll(self, seconds: float, question: str, work: Callable[[], T], then: Callable[[T], object]) -> None:
@@ -75,6 +77,18 @@ class Frame(Screen[None]):
         self.set_interval(seconds, tick)
         self.call_after_refresh(tick)  # the screen stands before anything is read for it
 
+    def follow(self, changed: Callable[[], object]) -> None:
+        """Call ``changed`` when this screen comes up, and within about a second of any write to the store since."""
+        seen = -1
+
+        def answered(version: int) -> None:
+            nonlocal seen
+            if version != seen:
+                seen = version
+                changed()
+
+        self.poll(CHANGES_EVERY_S, "changes", self.workspace.db.version, answered)
+
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         for tick in self._polls:
             self.call_after_refresh(tick)
@@ -85,3 +99,12 @@ class Frame(Screen[None]):
     def _not_read(self, error: Exception) -> None:
         """A poll that fails is said once in the header, not in a dialog three times a second."""
         self.query_one(HeaderLine).trouble = str(error)
+
+
+class Over(Frame):
+    """A screen that stands over another one, until ``escape``."""
+
+    BINDINGS = [key("over.back", "escape", "back", "back", "Back to where you came from", show=False)]
+
+    def action_back(self) -> None:
+        self.dismiss()

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from aicmo.store.campaigns import Campaign, CampaignStatus
 from aicmo.store.deliveries import Counts
-from aicmo_tui.keys import key
+from aicmo_tui.keys import key, over
 from aicmo_tui.present import (
     ACCENT,
     BAD,
@@ -30,7 +30,7 @@ from aicmo_tui.present import (
     percent,
     value,
 )
-from aicmo_tui.screens import SCREENS
+from aicmo_tui.screens import OVER, SCREENS
 from aicmo_tui.screens.frame import PROGRESS_EVERY_S, Frame
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.lazy_table import LazyTable, Rows
@@ -47,7 +47,7 @@ SENDING_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that waits for the person, and the screen where it is dealt with."""
+    """Something that waits for the person, and the screen, of either table, where it is dealt with."""
 
     what: str
     """Names it, so that the cursor stays on it."""
@@ -58,7 +58,7 @@ class Need:
 
     @property
     def key(self) -> str:
-        return SCREENS[self.mode].key.upper()
+        return "⏎" if self.mode in OVER else SCREENS[self.mode].key.upper()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,8 @@ class HomeScreen(Frame):
     BINDINGS = [
         key("home.write", "c", "app.show_screen('composer')", "write", "Write a message"),
         key("home.people", "p", "app.show_screen('contacts')", "people", "Everyone you know"),
+        *over("today", "companies"),
+        *over("duplicates", show=False),
     ]
 
     def body(self) -> Iterable[Widget]:
@@ -105,6 +107,8 @@ class HomeScreen(Frame):
         need: Need = event.row
         if need.campaign:
             self.app.open_campaign(need.campaign)
+        elif need.mode in OVER:
+            self.app.action_open_over(need.mode)
         else:
             self.app.action_show_screen(need.mode)
 
@@ -175,6 +179,8 @@ def needs(workspace: Workspace, campaigns: list[Campaign], counted: list[tuple[C
         if counts.unknown:
             text = line(("? ", WARN), f"{number(counts.unknown)} may or may not have gone: ", value(campaign.name))
             yield Need(f"unknown {campaign.id}", text, "campaigns", campaign.id)
+    if waiting := workspace.today.waiting():
+        yield Need("today", line(("☐ ", ACCENT), f"{people(waiting)} to get back to today"), "today")
     for campaign in campaigns:
         if campaign.status == CampaignStatus.PAUSED:
             why = line(" (", value(campaign.pause_reason), ")") if campaign.pause_reason else line("")

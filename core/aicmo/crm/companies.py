@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
 
 from aicmo.crm.domains import is_free_mail
 from aicmo.errors import NotFound
@@ -12,8 +13,34 @@ from aicmo.store.contacts import Contact
 from aicmo.store.selection import Selection, Term
 from aicmo.text import one_line, shown
 
-GivenUp = Callable[[], bool]
-"""Whether nobody waits for the answer any more."""
+
+class Directory:
+    """Every company at one moment, to be asked again and again, from any thread.
+
+    Which there are is read at once; what they are called, when that is first asked for.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._names: Mapping[str, str] | None = None
+        self._reading = Lock()
+        self.domains: Sequence[str] = [domain for domain in db.read(companies.domains) if not is_free_mail(domain)]
+        """The one with the most people first."""
+
+    def among(self, words: str) -> Sequence[str]:
+        """The domains that have ``words`` in them or in what their people call the company, whatever the case."""
+        sought = one_line(words).casefold()
+        if not sought:
+            return self.domains
+        names = self.names()
+        return [domain for domain in self.domains if sought in domain or sought in names.get(domain, "")]
+
+    def names(self) -> Mapping[str, str]:
+        """What each is called, by domain and for comparing only: folded, and all of it in one text."""
+        with self._reading:
+            if self._names is None:
+                self._names = {domain: name.casefold() for domain, name in self._db.read(companies.names).items()}
+            return self._names
 
 
 class Companies:
@@ -23,28 +50,16 @@ class Companies:
         self._db = db
 
     def list(self, words: str = "", *, limit: int = 100, offset: int = 0) -> tuple[Company, ...]:
-        """The largest first; with ``words``, those that ``among`` finds."""
-        return self.describe(self.among(self.domains(), words)[offset : offset + limit])
+        """The largest first; with ``words``, those that have them in the domain or in a name."""
+        return self.describe(self.directory().among(words)[offset : offset + limit])
 
     def count(self, words: str = "") -> int:
         """How many there are."""
-        return len(self.among(self.domains(), words))
+        return len(self.directory().among(words))
 
-    def domains(self) -> Sequence[str]:
-        """The domain of every company, the largest first: what to read once, and to describe by windows."""
-        return [domain for domain in self._db.read(companies.domains) if not is_free_mail(domain)]
-
-    def among(self, domains: Sequence[str], words: str, *, given_up: GivenUp | None = None) -> Sequence[str]:
-        """Those of ``domains``, in their order, that have ``words`` in them, or in what their people call the company.
-
-        There, words are found by their beginning, whatever case and accents. Raises ``Interrupted`` when ``given_up``.
-        """
-        sought = one_line(words).casefold()
-        if not sought:
-            return domains
-        selection = Selection(Term("company", sought))
-        called = self._db.read(lambda db: companies.called(db, selection), given_up=given_up)
-        return [domain for domain in domains if sought in domain or domain in called]
+    def directory(self) -> Directory:
+        """All of them, as they are now."""
+        return Directory(self._db)
 
     def describe(self, domains: Iterable[str]) -> tuple[Company, ...]:
         """The companies of these domains, in their order; those without people are left out."""

@@ -7,8 +7,6 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from aicmo.store.selection import Selection
-
 
 @dataclass(frozen=True, slots=True)
 class Company:
@@ -31,11 +29,10 @@ def domains(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
-def called(db: sqlite3.Connection, selection: Selection) -> set[str]:
-    """The domains of the selected people."""
-    ids, parameters = selection.ids()
-    rows = db.execute(f"SELECT DISTINCT domain FROM contact WHERE id IN ({ids})", parameters)
-    return {row[0] for row in rows}
+def names(db: sqlite3.Connection) -> dict[str, str]:
+    """What its people call each domain's company, all of it in one text. A million people take some 0.8 s."""
+    rows = db.execute("SELECT domain, group_concat(DISTINCT company) FROM contact GROUP BY domain")
+    return {row[0]: row[1] for row in rows}
 
 
 def described(db: sqlite3.Connection, wanted: Iterable[str]) -> list[Company]:
