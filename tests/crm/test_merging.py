@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from held import everything
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +23,6 @@ from aicmo.store import (
     events,
     next_actions,
     open_database,
-    people,
     stages,
     suppressions,
 )
@@ -41,17 +40,6 @@ def entry(address: str, **known: Any) -> Entry:
 def add(db: sqlite3.Connection, *entries: Entry) -> list[Contact]:
     contacts.insert(db, entries, NOW)
     return [found for each in entries if (found := contacts.get(db, each.address)) is not None]
-
-
-def everything(db: sqlite3.Connection) -> str:
-    """All that is held about anybody, but for when it was last touched and the receipts of going to and fro."""
-    told = []
-    for row in db.execute("SELECT id FROM contact ORDER BY id").fetchall():
-        image = people.image(db, row["id"])
-        image.pop("stage_change", None)
-        del image["contact"][0]["updated_at"]
-        told.append(image)
-    return json.dumps(told, sort_keys=True)
 
 
 def test_the_survivor_has_the_best_of_both(db: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from held import everything
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -54,17 +54,6 @@ def delete(db: sqlite3.Connection, contact_id: int) -> int:
     changes.record_deleted(db, change_id, [contact_id])
     people.delete(db, [contact_id])
     return change_id
-
-
-def everything(db: sqlite3.Connection) -> str:
-    """All that is held about anybody, but for when it was last touched and the receipts of going to and fro."""
-    told = []
-    for row in db.execute("SELECT id FROM contact ORDER BY id").fetchall():
-        image = people.image(db, row["id"])
-        image.pop("stage_change", None)
-        del image["contact"][0]["updated_at"]
-        told.append(image)
-    return json.dumps(told, sort_keys=True)
 
 
 def test_an_edit_is_undone_and_done_again(db: Database) -> None:
