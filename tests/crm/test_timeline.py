@@ -91,7 +91,7 @@ def test_everything_that_is_known_is_told_the_latest_first(
         ("not sent", "no such user"),
         ("sent by smtp-a", ""),
         ("ENGAGED → CONVERTED", "by hand"),
-        ("edit", "company: “” → “Engines”"),
+        ("edit", "company: nothing → “Engines”"),
         ("added", ""),
     ]
     assert {each.campaign for each in page.items} == {"", "Autumn news"}
@@ -199,3 +199,16 @@ def test_the_pages_are_the_whole_story_with_nothing_twice(
         cursor = page.cursor
     assert tuple(paged) == whole
     db.close()
+
+
+def test_a_plan_and_a_tag_are_told_in_words(crm: CRMRepository, db: Database, timeline: Timeline) -> None:
+    ada = crm.add("ada@example.com")
+    today = Today(db, MovedClock(tick=timedelta(seconds=1)))
+    today.plan(ada, "call", "2031-05-06")
+    crm.tag("ada@example.com", add=["VIP"])
+    crm.tag("ada@example.com", remove=["vip"])
+    assert [text for what, text in told(timeline.page(ada.id, kinds=["change"]).items) if text] == [
+        "no longer tagged “VIP”",
+        "tagged “VIP”",
+        "call, 2031-05-06",
+    ]

@@ -273,14 +273,24 @@ def _stage(row: sqlite3.Row) -> Item:
     return Item(f"stage:{row['id']}", "stage", row["at"], what, row["cause"], "", row["actor"])
 
 
+_UNTOLD = ("", "stage", "address", "domain", "next.due", "next.text")
+"""The image of somebody deleted has the key "", a step of the lifecycle its own receipt, an address its e-mail; a plan
+is told as a whole."""
+
+
+def _difference(key: str, before: str, after: str) -> str:
+    """One field, one phrase: ``title: “Analyst” → “CEO”``, ``no longer tagged “vip”``."""
+    family, dot, name = key.partition(".")
+    if family == "tag" and dot:
+        return f"tagged {shown(after)}" if after else f"no longer tagged {shown(before)}"
+    return f"{name if dot else key}: {shown(before) if before else 'nothing'} → {shown(after) if after else 'nothing'}"
+
+
 def _change(row: sqlite3.Row) -> Item:
     before, after = json.loads(row["before"]), json.loads(row["after"])
-    # The image of somebody deleted has the key "", a step of the lifecycle its own receipt, an address its e-mail.
-    told = [
-        f"{key.removeprefix('field.').removeprefix('tag.')}: {shown(str(before.get(key, '')))} → {shown(str(text))}"
-        for key, text in after.items()
-        if key not in ("", "stage", "address", "domain")
-    ]
+    told = [_difference(key, str(before.get(key, "")), str(text)) for key, text in after.items() if key not in _UNTOLD]
+    if "next.due" in after:
+        told.append(f"{after.get('next.text', '')}, {after['next.due']}" if after["next.due"] else "nothing any more")
     what = f"{row['kind']} (undone)" if row["undone_at"] else row["kind"]
     return Item(f"change:{row['id']}", "change", row["at"], what, ", ".join(told), "", row["actor"])
 
