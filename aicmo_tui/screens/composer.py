@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
-from aicmo.crm.query import parse_query
+from aicmo.crm.query import check_query
 from aicmo.errors import AicmoError
 from aicmo.publishing import Audience, CheckReport, Content, Draft, Preview
 from aicmo_tui.keys import key
@@ -256,7 +256,7 @@ address is added where you leave it out.
 
     async def _make_campaign(self) -> None:
         written = self.written
-        parse_query(written.audience)
+        check_query(written.audience)
         if written.is_empty:
             self.app.tell("Write something first.", severe=True)
             return

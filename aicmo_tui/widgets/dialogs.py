@@ -30,6 +30,8 @@ class Choose(ModalScreen[str]):
     Choose .question { height: auto; }
     Choose VerticalScroll { height: auto; max-height: 12; margin-top: 1; }
     Choose VerticalScroll Static { height: auto; }
+    Choose.-with-command VerticalScroll { max-height: 30vh; }
+    Choose .command { height: auto; max-height: 3; margin-top: 1; }
     Choose Horizontal { height: auto; align-horizontal: right; margin-top: 1; }
     Choose Button { margin-left: 2; width: auto; min-width: 10; }
     """
@@ -38,12 +40,22 @@ class Choose(ModalScreen[str]):
         key("choose.safe", "escape", "safe", "leave it", "Change nothing"),
         key("choose.left", "left,up", "app.focus_previous", "left", "The answer before", show=False),
         key("choose.right", "right,down", "app.focus_next", "right", "The next answer", show=False),
+        key("choose.copy", "y", "copy_command", "copy", "Copy this as a command line", show=False),
     ]
 
-    def __init__(self, question: Content, answers: Mapping[str, str], *, details: Content | None = None) -> None:
-        """``answers``: what is given -> what its button says."""
+    def __init__(
+        self,
+        question: Content,
+        answers: Mapping[str, str],
+        *,
+        details: Content | None = None,
+        command: str | None = None,
+    ) -> None:
+        """``answers``: what is given -> what its button says. ``command`` does the same on a command line."""
         super().__init__()
         self._question, self._answers, self._details = question, dict(answers), details
+        self._command = command
+        self.set_class(command is not None, "-with-command")
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -51,6 +63,8 @@ class Choose(ModalScreen[str]):
             if self._details is not None:
                 with VerticalScroll(can_focus=False):
                     yield Static(self._details)
+            if self._command is not None:
+                yield Static(line(("y copies: ", MUTED), value(self._command, MUTED)), classes="command")
             with Horizontal():
                 for place, label in enumerate(self._answers.values()):
                     yield Button(line(label), id=f"answer-{place}", variant="default" if place == 0 else "primary")
@@ -62,10 +76,17 @@ class Choose(ModalScreen[str]):
     def action_safe(self) -> None:
         self.dismiss(next(iter(self._answers)))
 
+    def action_copy_command(self) -> None:
+        if self._command is not None:
+            self.app.copy_to_clipboard(self._command)
+            self.notify("Copied.", markup=False)
 
-def confirm(question: Content, yes: str, *, no: str = "Cancel", details: Content | None = None) -> Choose:
+
+def confirm(
+    question: Content, yes: str, *, no: str = "Cancel", details: Content | None = None, command: str | None = None
+) -> Choose:
     """Gives ``yes`` or the empty text. The question names the count and the way."""
-    return Choose(question, {"": no, "yes": yes}, details=details)
+    return Choose(question, {"": no, "yes": yes}, details=details, command=command)
 
 
 class Ask(ModalScreen[str]):
@@ -133,6 +154,24 @@ class Busy(ModalScreen[None]):
 
     def action_stop(self) -> None:
         self.stopped = True
+
+
+class Working(ModalScreen[None]):
+    """Something is being done that cannot be stopped half-way: all of it, or none."""
+
+    DEFAULT_CSS = """
+    Working { align: center middle; background: $background 60%; }
+    Working > Static {
+        width: 60; max-width: 94%; height: auto; padding: 1 2; background: $surface; border: round $primary;
+    }
+    """
+
+    def __init__(self, what: Content) -> None:
+        super().__init__()
+        self._what = what
+
+    def compose(self) -> ComposeResult:
+        yield Static(self._what)
 
 
 class Notice(Choose):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sample import open_empty, open_filled
+from sample import give_stories, open_empty, open_filled
 
 from aicmo.workspace import Workspace
 
@@ -49,3 +49,10 @@ def empty(tmp_path: Path) -> Iterator[Workspace]:
 def filled(tmp_path: Path) -> Iterator[Workspace]:
     with open_filled(tmp_path) as workspace:
         yield workspace
+
+
+@pytest.fixture
+def lived(filled: Workspace) -> Workspace:
+    """``filled``, where two people have a story."""
+    give_stories(filled)
+    return filled

@@ -12,6 +12,9 @@ from aicmo.config import Config
 from aicmo.paths import Paths
 from aicmo.provider_state import BLOCKED, OK, ProviderState, StateChange
 from aicmo.publishing import Draft
+from aicmo.store import lookups, suppressions
+from aicmo.store.events import Event
+from aicmo.store.suppressions import SuppressionReason
 from aicmo.workspace import Workspace, open_workspace
 
 NOW = datetime(2026, 11, 22, 14, 5, tzinfo=UTC)
@@ -32,6 +35,8 @@ PEOPLE = (
     ("小龍", "李", "lee@dragon.example", "Dragon Ltd", "", "ENRICHED"),
     ("Zoë", "Müller", "zoe@blume.example", "Blume GmbH", "Gärtnerin", "NEW"),
 )
+
+JANE = "jane@acme.example"
 
 SETTLED = ("sent", "sent", "sent", "sent", "deferred", "failed", "unknown", "bounced", "suppressed", "queued")
 
@@ -169,3 +174,25 @@ def block_main(workspace: Workspace) -> None:
             None,
         ),
     )
+
+
+def give_stories(workspace: Workspace) -> None:
+    """Jane has been found out about, has answered, and something is planned with her; Omar has unsubscribed."""
+    jane, omar = workspace.crm.get(JANE), workspace.crm.get("omar@haddad.example")
+    workspace.crm.edit(jane, {"field.city": "London"})
+    workspace.today.plan(jane, "call about the trial", "tuesday")
+    at = NOW - timedelta(days=12)
+
+    def write(db):
+        db.execute("UPDATE contact SET score = 71 WHERE id = ?", (jane.id,))
+        verdict = lookups.Verdict("valid", "deliverable", "dropcontact", rfc3339(NOW - timedelta(days=10)))
+        lookups.put_verdicts(db, {jane.id: verdict})
+        lookups.ask(db, "lead_enrichment", "apollo", "batch", [jane.id], at)
+        lookups.settle(db, "batch", [lookups.Settled(jane.id, "found", 1000)])
+        lookups.put_facts(db, "batch", "apollo", {jane.id: {"company": "Acme Holding", "city": "London"}}, at)
+        opted_out = NOW - timedelta(days=3)
+        suppressions.add(db, omar.address, SuppressionReason.UNSUBSCRIBED, "the link in a mail", opted_out)
+
+    workspace.db.write(write)
+    replied = Event(jane.id, "replied", NOW - timedelta(hours=2), campaign_id=1, human=True, text="Yes please")
+    workspace.crm.record_event(replied)

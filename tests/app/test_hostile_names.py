@@ -32,7 +32,7 @@ async def test_every_screen_shows_them_as_they_are_written(mode: str, filled: Wo
 
 async def test_a_name_that_is_markup_runs_no_action_when_it_is_clicked(filled: Workspace) -> None:
     app = app_on(filled)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(200, 40)) as pilot:
         app.action_show_screen("contacts")
         await reads(pilot, "[@click=app.quit]")
         row = next(y for y, line in enumerate(text_of(app).splitlines()) if "[@click=app.quit]" in line)

@@ -65,7 +65,7 @@ async def test_on_a_narrow_screen_one_person_comes_over_the_list(filled: Workspa
         await pilot.press("f4")
         await reads(pilot, "Jane Doe")
         await pilot.press("enter")
-        await reads(pilot, "Head of Growth, Acme", "tags  trial")
+        await reads(pilot, "Head of Growth, Acme", "tags       trial")
         await pilot.press("escape")
         await reads(pilot, "Omar Haddad")
 
@@ -94,7 +94,7 @@ async def test_a_file_that_is_not_there_is_said(empty: Workspace, tmp_path: Path
         await reads(pilot, "from which file?")
         app.screen.query_one("Input").value = str(tmp_path / "[/foo].csv")
         await pilot.press("enter")
-        await reads(pilot, "That did not work", "[/foo].csv")
+        await reads(pilot, "That did not work", "[/foo]")
 
 
 async def test_what_is_written_is_saved_seen_and_checked_as_one_types(filled: Workspace) -> None:

@@ -94,9 +94,9 @@ def custom_fields(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def field_key(name: str) -> str:
-    """What a person calls a field, as a key of ``changes.State``."""
-    key = custom_key(name)
-    return key if key in EDITABLE else f"field.{name}"
+    """What a person calls a field, or what a query and a plan call it, as a key of ``changes.State``."""
+    own = custom_key(name)
+    return own if own in EDITABLE else f"field.{custom_key(name.strip().removeprefix('field.'))}"
 
 
 def checked(db: sqlite3.Connection, values: Mapping[str, str]) -> dict[str, str]:
