@@ -38,7 +38,8 @@ _COMPARED = {
     "people": """SELECT id, address, email, first_name, last_name, company, title, phone, domain, stage, fields,
                         import_id FROM contact ORDER BY id""",
     "tags": "SELECT name, contact_id FROM contact_tag JOIN tag ON tag.id = tag_id ORDER BY 1, 2",
-    "search": "SELECT rowid FROM contact_fts WHERE contact_fts MATCH 'first_name : anna' ORDER BY 1",
+    "search": "SELECT term, doc, col, offset FROM word ORDER BY 1, 2, 3, 4",
+    "indexes": "SELECT name FROM sqlite_master WHERE type IN ('index', 'trigger') ORDER BY 1",
     "stages": "SELECT contact_id, from_stage, to_stage, cause, change_id FROM stage_change ORDER BY contact_id, id",
     "opt-outs": "SELECT hex(key), reason, source FROM suppression ORDER BY 1",
     "undo": """SELECT change_id, contact_id, 'before', key, value FROM change_row, json_each(before)
@@ -102,14 +103,25 @@ def finish(store: Path, people: Path) -> int:
     return result.resumed_at
 
 
+def is_done(store: Path, people: Path) -> bool:
+    """Whether the killed process had done it all, and was only still on its way out."""
+    from aicmo.store import imports, open_database
+
+    with contextlib.closing(open_database(store / "aicmo.db")) as db:
+        newest = db.read(imports.listed)[0]
+    return newest.source == people.name and newest.status == "done"
+
+
 def left_in(store: Path) -> dict[str, object]:
     """Everything that the import is answerable for."""
     from aicmo.store import open_database
+    from aicmo.store.database import connect
 
-    with contextlib.closing(open_database(store / "aicmo.db")) as db:
+    open_database(store / "aicmo.db").close()
+    with contextlib.closing(connect(store / "aicmo.db")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE temp.word USING fts5vocab (main, contact_fts, instance)")
         left: dict[str, object] = {
-            what: [tuple(row) for row in db.read(lambda c, sql=sql: c.execute(sql).fetchall())]
-            for what, sql in _COMPARED.items()
+            what: [tuple(row) for row in connection.execute(sql)] for what, sql in _COMPARED.items()
         }
     left["rejected rows"] = (store / "rejected.csv").read_text(encoding="utf-8")
     return left
@@ -127,8 +139,7 @@ def kill_once(folder: Path, people: Path, store: Path, wanted: dict[str, object]
             child.stdout.readline()
         time.sleep(chance.random() * 0.02)
         child.kill()
-    ended = child.returncode == 0
-    resumed_at = 0 if ended else finish(ours, people)
+    resumed_at = 0 if is_done(ours, people) else finish(ours, people)
     left = left_in(ours)
     shutil.rmtree(ours)
     return Killed(resumed_at, tuple(what for what in wanted if left[what] != wanted[what]))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from aicmo.crm import CRMRepository, ImportResult
 from aicmo.crm.importing.resume import ImportLock
 from aicmo.crm.imports import Imports
-from aicmo.store import Database
+from aicmo.store import Database, open_database
 from bench.import_kill import kill_many
 
 Import = Callable[..., ImportResult]
@@ -82,6 +84,47 @@ def test_no_lock_is_left_behind(db: Database, imported: Import, cut: Callable[..
     cut(1)
     imported(PEOPLE)
     assert [each.name for each in db.path.parent.glob("*import*")] == []
+
+
+def indexes(db: Database) -> set[str]:
+    return db.read(lambda c: {row[0] for row in c.execute("SELECT name FROM sqlite_master WHERE tbl_name = 'contact'")})
+
+
+def test_what_a_first_import_sets_aside_comes_back_when_it_ends(db: Database, imported: Import) -> None:
+    whole = indexes(db)
+    within: list[set[str]] = []
+    imported(PEOPLE, progress=lambda _: within.append(indexes(db)), batch_rows=10)
+    assert whole - within[0] == {"contact_domain"}, "the trigger of the full text index is never seen to be gone"
+    assert indexes(db) == whole
+    imported(PEOPLE.replace("@x", "@y"), progress=lambda _: within.append(indexes(db)))
+    assert within[-1] == whole, "only a first import does without it"
+
+
+def test_a_store_whose_first_import_was_killed_is_whole_when_it_is_opened_again(
+    db: Database, cut: Callable[..., None]
+) -> None:
+    whole = indexes(db)
+    cut(2)
+    assert indexes(db) < whole
+    with closing(sqlite3.connect(db.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        open_database(db.path).close()  # somebody writes: nobody waits for them
+        other.execute("ROLLBACK")
+    assert indexes(db) < whole
+    open_database(db.path).close()
+    assert indexes(db) == whole
+
+
+def test_whoever_came_in_is_found_by_every_word(db: Database, imported: Import, cut: Callable[..., None]) -> None:
+    def check(connection: sqlite3.Connection) -> list[int]:
+        connection.execute("INSERT INTO contact_fts (contact_fts, rank) VALUES ('integrity-check', 1)")
+        return [row[0] for row in connection.execute("SELECT rowid FROM contact_fts WHERE contact_fts MATCH 'example'")]
+
+    cut(2)
+    assert len(db.write(check)) == 15
+    imported(PEOPLE)
+    imported(PEOPLE.replace("@x", "@y"), batch_rows=1)
+    assert len(db.write(check)) == 60
 
 
 def test_kill_9_anywhere_leaves_what_an_uninterrupted_run_leaves() -> None:

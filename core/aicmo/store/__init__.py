@@ -18,7 +18,7 @@ run::
 ``next_actions``        what is planned with them
 ``touches``             when we were last in touch
 ``fields``              what the custom fields are
-``imports``             what was imported, from where
+``imports``, ``bulk``   what was imported, from where; room for many people at once
 ``suppressions``        who must not be written to
 ``contents``            content, its versions, approvals
 ``campaigns``           campaigns and who may send

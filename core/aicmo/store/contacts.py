@@ -6,6 +6,7 @@ Inserts and updates go many rows to a statement: a row alone would make the full
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from array import array
@@ -17,7 +18,7 @@ from json.encoder import encode_basestring
 from typing import NamedTuple, TypeVar
 
 from aicmo.clock import rfc3339
-from aicmo.store import glance
+from aicmo.store import bulk, glance
 from aicmo.store import tags as tag_store
 from aicmo.store.selection import EVERYBODY, Selection
 
@@ -101,6 +102,8 @@ _UPDATED = ("email", "first_name", "last_name", "company", "title", "phone", "st
 
 def _encode(fields: dict[str, str]) -> str:
     """``fields`` as a JSON object, three times as fast as ``json.dumps``."""
+    if not fields:
+        return "{}"
     return "{" + ",".join([f"{encode_basestring(key)}:{encode_basestring(fields[key])}" for key in fields]) + "}"
 
 
@@ -274,12 +277,15 @@ def _contact(row: sqlite3.Row) -> Contact:
 def insert(db: sqlite3.Connection, entries: Sequence[Entry], now: datetime, *, import_id: int | None = None) -> int:
     """Add people who are not there yet, with their tags; the first one's id, which the others' follow."""
     first: int = db.execute(_NEXT_ID).fetchone()[0]
+    if not entries:
+        return first
     together = (import_id, rfc3339(now))
     row = f"(?1,?2,?2{',?' * 11})"  # what all have in common is bound once
-    for part in _chunks(enumerate(entries, first), ROWS_PER_INSERT):
-        values = [(number, *entry[:8], entry[8] or "NEW", _encode(entry[9])) for number, entry in part]
-        sql = f"INSERT INTO contact ({_INSERTED}) VALUES {','.join([row] * len(part))}"
-        db.execute(sql, list(chain(together, *values)))
+    with contextlib.nullcontext() if import_id is None else bulk.indexed_together(db, first):
+        for part in _chunks(enumerate(entries, first), ROWS_PER_INSERT):
+            values = [(number, *entry[:8], entry[8] or "NEW", _encode(entry[9])) for number, entry in part]
+            sql = f"INSERT INTO contact ({_INSERTED}) VALUES {','.join([row] * len(part))}"
+            db.execute(sql, list(chain(together, *values)))
     _link(db, ((number, entry.tags) for number, entry in enumerate(entries, first)))
     return first
 
@@ -349,13 +355,16 @@ def _unlink(db: sqlite3.Connection, untagged: Iterable[tuple[int, Iterable[str]]
 
 
 def _link(db: sqlite3.Connection, tagged: Iterable[tuple[int, frozenset[str]]]) -> None:
-    by_name: dict[str, list[int]] = {}
+    together: dict[frozenset[str], list[int]] = {}
     for number, names in tagged:
+        together.setdefault(names, []).append(number)
+    by_name: dict[str, list[int]] = {}
+    for names, numbers in together.items():
         for name in names:
-            by_name.setdefault(name, []).append(number)
+            by_name.setdefault(name, []).extend(numbers)
     for name, tag_id in tag_store.ensure(db, by_name).items():
-        numbers = json.dumps(by_name[name])
-        db.execute("INSERT OR IGNORE INTO contact_tag SELECT ?, value FROM json_each(?)", (tag_id, numbers))
+        theirs = json.dumps(sorted(by_name[name]))
+        db.execute("INSERT OR IGNORE INTO contact_tag SELECT ?, value FROM json_each(?)", (tag_id, theirs))
 
 
 def _places(rows: Sequence[Sequence[object]]) -> str:

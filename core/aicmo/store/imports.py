@@ -155,25 +155,6 @@ def _header(titles: Sequence[str]) -> str:
     return json.dumps(list(titles), ensure_ascii=False)
 
 
-# --- room for a large one ---------------------------------------------------------------------------------------------
-
-_WIDE = {"cache_size": -65_536, "wal_autocheckpoint": 16_000}
-"""64 MB of pages in memory, which hold the indexes of a million people, and as much in the log before it is copied into
-the file: otherwise the same pages are written again and again."""
-
-
-def widen(db: sqlite3.Connection) -> dict[str, int]:
-    """Give the writing connection room; what ``narrow`` takes to put it back."""
-    before = {name: int(db.execute(f"PRAGMA {name}").fetchone()[0]) for name in _WIDE}
-    narrow(db, _WIDE)
-    return before
-
-
-def narrow(db: sqlite3.Connection, settings: Mapping[str, int]) -> None:
-    for name, value in settings.items():
-        db.execute(f"PRAGMA {name}={value:d}")
-
-
 # --- what a batch asks and tells --------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import StoreDamaged, StoreNewer
 from aicmo.paths import make_private
+from aicmo.store import bulk
 from aicmo.store.database import Database, connect, create_private_file, translated
 from aicmo.store.steps.first_campaign import FIRST_CAMPAIGN
 from aicmo.store.steps.people import PEOPLE
@@ -42,6 +43,7 @@ def open_database(path: Path, *, rehearsal: bool = False, clock: Clock = SYSTEM_
         if _version(connection, path) < SCHEMA_VERSION:
             with _only_one_migrates(path):
                 _migrate(connection, path, clock.now())
+        bulk.complete_after_a_kill(connection)
     return Database(path, rehearsal=rehearsal)
 
 

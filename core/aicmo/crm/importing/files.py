@@ -49,9 +49,13 @@ class RejectedFile(contextlib.AbstractContextManager["RejectedFile"]):
         """The cell as it was, in UTF-8, and so that a spreadsheet does not run it."""
         return escaped(unescaped(mended(cell)))
 
-    def __exit__(self, *error: object) -> None:
+    def close(self) -> None:
+        """Everything is in the file. Closing twice is harmless."""
         if self._file is not None:
             self._file.close()
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
 class PlanFile(contextlib.AbstractContextManager["PlanFile"]):
@@ -85,4 +89,4 @@ def check_writable(path: Path, source: Path | BinaryIO, what: str) -> None:
     if isinstance(source, Path) and path.absolute() == source.absolute():
         raise InvalidInput(f"{what} cannot be written over the file that is imported.")
     if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise InvalidInput(f"{path} cannot be written.", hint=f"Name another file: {what.lower()} go there.")
+        raise InvalidInput(f"{path} cannot be written.", hint=f"Name another file for {what.lower()}.")

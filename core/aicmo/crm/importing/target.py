@@ -21,7 +21,7 @@ from aicmo.crm.importing.result import Status
 from aicmo.crm.importing.resume import ACTOR, ImportLock, Job
 from aicmo.crm.importing.rows import Batch
 from aicmo.errors import AicmoError
-from aicmo.store import Database, changes, contacts, imports, stages, suppressions
+from aicmo.store import Database, bulk, changes, contacts, imports, stages, suppressions
 from aicmo.store.changes import ChangedPerson
 from aicmo.store.suppressions import SuppressionReason
 
@@ -39,7 +39,8 @@ class StoreTarget(contextlib.AbstractContextManager["StoreTarget"]):
         self._db, self._job, self._lock, self._clock = db, job, lock, clock
         self._counts = job.counts
         self._ended = False
-        self._narrow = db.write(imports.widen)
+        self._narrow = db.write(bulk.widen)
+        db.write(bulk.set_domains_aside)
 
     @property
     def import_id(self) -> int:
@@ -91,6 +92,8 @@ class StoreTarget(contextlib.AbstractContextManager["StoreTarget"]):
 
     def end(self, status: Status) -> None:
         def work(db: sqlite3.Connection) -> None:
+            bulk.narrow(db, self._narrow)  # first: sorting an index may take as much memory as the cache
+            bulk.complete(db)
             imports.end(db, self._job.import_id, status, self._clock.now())
             changes.describe(db, self._job.change_id, _summary(self._counts, self._job.source))
 
@@ -102,7 +105,6 @@ class StoreTarget(contextlib.AbstractContextManager["StoreTarget"]):
             with contextlib.suppress(AicmoError):  # an error that brought us here matters more than these
                 if not self._ended:
                     self.end("cancelled")
-                self._db.write(lambda db: imports.narrow(db, self._narrow))
         finally:
             self._lock.release(remove=True)
 

@@ -7,11 +7,15 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from aicmo.crm.reading.source import Source
 from aicmo.crm.reading.table import SAMPLE_ROWS, Row, Table, UnreadableRow
 from aicmo.errors import InvalidInput
 from aicmo.text import one_line
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)  # Excel's own first line
@@ -45,16 +49,16 @@ def detect_delimiter(head: str, *, complete: bool = True) -> str:
     return max(DELIMITERS, key=evenness)
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[Row]:
+def _rows(reader: Reader) -> Iterator[Row]:
     while True:
-        first = _line_number(reader) + 1
+        last = reader.line_num
         try:
             for row in reader:
                 yield row
-                first = _line_number(reader) + 1
+                last = reader.line_num
             return
         except csv.Error as error:
-            yield UnreadableRow(_why_unreadable(error, first, _line_number(reader)))
+            yield UnreadableRow(_why_unreadable(error, last + 1, reader.line_num))
 
 
 def _first_rows(head: str, delimiter: str, *, complete: bool) -> list[list[str]]:
@@ -77,11 +81,6 @@ def _header(reader: Iterator[list[str]], name: str) -> tuple[str, ...]:
     except csv.Error as error:
         raise InvalidInput(f"The first line of {name} cannot be read: {error}.") from error
     raise InvalidInput(f"{name} is empty.", hint="The first line names the columns, such as: email,first_name")
-
-
-def _line_number(reader: Iterator[list[str]]) -> int:
-    number: int = reader.line_num  # type: ignore[attr-defined]  # csv.reader's own; its type has no public name
-    return number
 
 
 def _why_unreadable(error: csv.Error, first: int, last: int) -> str:
