@@ -1,17 +1,26 @@
-"""What a benchmark that sends begins with: a data folder, people, and a campaign to them by way of a sink."""
+"""What a benchmark that sends begins with: a data folder, people, a campaign to them by way of a sink; and how it is
+timed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from aicmo.clock import SYSTEM_CLOCK
 from aicmo.config import load_config
+from aicmo.gateways import OutgoingMail
 from aicmo.paths import Paths
 from aicmo.publishing import Draft
+from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
 from aicmo.sandbox import PASSWORD, USER
 from aicmo.workspace import Workspace, open_workspace
-from bench.import_csv import write_people
+from bench.budget import peak_rss_mb
+from bench.import_csv import FIRST, write_people
 
+CONNECTIONS = 10
 DRAFT = Draft(
     subject="{{ first_name | default('Hello') }}, what {{ company | default('your team') }} asked for",
     preheader="Three things, two minutes",
@@ -93,3 +102,74 @@ def new_campaign(paths: Paths) -> int:
     with open_house(paths) as workspace:
         content = workspace.publishing.contents()[0]
         return workspace.publishing.create_campaign("News", content.id, "").id
+
+
+def campaign_to(folder: Path, port: int, people: int) -> Paths:
+    """A started campaign, all of it still to send."""
+    folder.mkdir()
+    paths = furnish(folder, [port], connections=CONNECTIONS, people=people)
+    campaign = new_campaign(paths)
+    with open_house(paths) as workspace:
+        workspace.publishing.start(campaign, approve=True)
+    return paths
+
+
+# --- the same messages without a campaign, and how long something takes -----------------------------------------------
+
+
+def builder() -> MessageBuilder:
+    sender = SenderIdentity("Ada Lovelace", "ada@example.com", "1 Analytical Way, London")
+    return MessageBuilder(DRAFT, sender, "News")
+
+
+def recipients(count: int) -> Iterator[Recipient]:
+    """People like those of the audience."""
+    for number in range(count):
+        email = f"p{number}.name{number % 5000}@corp{number % 500}.example"
+        name, company = FIRST[number % len(FIRST)], f"Corp {number % 500} Ltd"
+        values = {"email": email, "first_name": name, "last_name": f"Name{number % 5000}", "company": company}
+        yield Recipient(email, values, token=f"0.{number}.bench")
+
+
+def finished_mails(count: int) -> Iterator[OutgoingMail]:
+    """The campaign's messages to them."""
+    build, now = builder().build, SYSTEM_CLOCK.now()
+    for each in recipients(count):
+        yield OutgoingMail("ada@example.com", each.email, build(each, now).raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    messages: int
+    seconds: float
+    cpu_seconds: float
+    """Of this process, all its threads. Of two runs on a busy machine it is what can be compared."""
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds
+
+    @property
+    def each_us(self) -> float:
+        return self.seconds / self.messages * 1e6
+
+    @property
+    def cpu_us(self) -> float:
+        """For each message."""
+        return self.cpu_seconds / self.messages * 1e6
+
+
+def clocked(work: Callable[[], int]) -> Sent:
+    """Run what gives how many messages it dealt with."""
+    began, cpu_began = time.perf_counter(), time.process_time()
+    messages = work()
+    return Sent(messages, time.perf_counter() - began, time.process_time() - cpu_began, peak_rss_mb())
+
+
+def clocked_on_a_loop(work: Callable[[], Awaitable[int]]) -> Sent:
+    async def run() -> int:
+        return await work()
+
+    return clocked(lambda: asyncio.run(run()))

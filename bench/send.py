@@ -1,69 +1,65 @@
-"""Send a campaign through the whole way, beside a bare loop that only sends.
+"""Send a campaign through the whole way, beside programs and bare loops that only send.
 
 Ours: claim from the ledger, fill the templates, build the message, write it down before its body, carry it through the
-chain and the SMTP adapter, write down what became of it; every step on disk (``synchronous=FULL``). The peers send the
-same bytes, built beforehand, and remember nothing. The audience is prepared before the clock runs.
+chain and the SMTP adapter, write down what became of it; every step on disk (``synchronous=FULL``). The bare loops send
+the same bytes, built beforehand, and remember nothing; ``mailmerge`` fills its own template and keeps one number. The
+audience is prepared before the clock runs.
 
-    python -m bench.send [--recipients 5000] [--rtt-ms 50]
+    python -m bench.send [--recipients 10000] [--rtt-ms 50] [--parts]
+    python -m bench.send --memory [--people 1000000] [--seconds 60]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
+import csv
 import smtplib
-import sqlite3
+import subprocess
+import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-from aicmo.clock import SYSTEM_CLOCK
-from aicmo.gateways import OutgoingMail
 from aicmo.paths import Paths
-from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
-from aicmo.store import deliveries
-from aicmo.store.deliveries import Claimed, State, Verdict
-from bench.budget import Row, in_fresh_process, peak_rss_mb, print_rows
-from bench.import_csv import FIRST
-from bench.mailing import DRAFT, furnish, new_campaign, open_house
+from aicmo.store.deliveries import State
+from bench.budget import Row, in_fresh_process, print_rows
+from bench.mailing import (
+    CONNECTIONS,
+    Sent,
+    campaign_to,
+    clocked,
+    clocked_on_a_loop,
+    finished_mails,
+    furnish,
+    new_campaign,
+    open_house,
+    recipients,
+)
+from bench.send_parts import part_rows
 from bench.sink import start_sink
 
-CONNECTIONS = 10
-ROUND_TRIPS = 4
-"""MAIL, RCPT, DATA and the final dot, each answered before the next: what one message takes on an open connection."""
+ROUND_TRIPS = {True: 2, False: 4}
+"""What one message takes on an open connection: MAIL, RCPT, DATA and the final dot, each answered before the next; or,
+where the server takes pipelining (RFC 2920), the first three together."""
 PEER_RECIPIENTS = 20_000
 """Enough for a steady figure; prebuilt bytes for a million would not fit."""
+MAILMERGE_RECIPIENTS = 500
+"""It opens a connection for each."""
+DISTANT_RECIPIENTS = 1500
+"""Enough that half a second to start in is lost among them."""
+_MAILMERGE_TEMPLATE = """\
+TO: {{email}}
+SUBJECT: {{first_name}}, what {{company}} asked for
+FROM: Ada Lovelace <ada@example.com>
+CONTENT-TYPE: text/html
 
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    messages: int
-    seconds: float
-    peak_mb: float
-
-    @property
-    def rate(self) -> float:
-        """Messages a second."""
-        return self.messages / self.seconds
-
-    @property
-    def each_us(self) -> float:
-        return self.seconds / self.messages * 1e6
-
-
-def timed(work: Callable[[], Awaitable[int]]) -> Sent:
-    """Run a coroutine that gives how many messages it carried."""
-
-    async def run() -> Sent:
-        began = time.perf_counter()
-        messages = await work()
-        return Sent(messages, time.perf_counter() - began, peak_rss_mb())
-
-    return asyncio.run(run())
+<p>Hello {{first_name}},</p>
+<p>you asked how people at <b>{{company}}</b> save an hour a day. Three things changed:</p>
+<ol><li>Answers come within the hour, weekends included.</li>
+<li>The price stays; the trial is now thirty days.</li>
+<li>There is a <a href="https://news.example/tour?for={{email}}">tour of two minutes</a>.</li></ol>
+<p>Reply to this mail and a person reads it.</p>
+"""
 
 
 # --- the contenders; each runs in a process of its own --------------------------------------------------------------
@@ -77,7 +73,19 @@ def ours(paths: Paths) -> Sent:
             report = await workspace.publishing.outbox().run()
         return report.counts[State.SENT]
 
-    return timed(work)
+    return clocked_on_a_loop(work)
+
+
+def ours_for_a_while(paths: Paths, campaign: int, seconds: float) -> Sent:
+    """Freeze the audience and send for so long."""
+
+    async def work() -> int:
+        async with open_house(paths) as workspace:
+            await asyncio.to_thread(workspace.publishing.start, campaign, approve=True)
+            report = await workspace.publishing.outbox().run(max_seconds=seconds)
+        return report.counts[State.SENT]
+
+    return clocked_on_a_loop(work)
 
 
 def bare_aiosmtplib(port: int, count: int) -> Sent:
@@ -97,188 +105,117 @@ def bare_aiosmtplib(port: int, count: int) -> Sent:
         await asyncio.gather(*(carry() for _ in range(CONNECTIONS)))
         return count
 
-    return timed(work)
+    return clocked_on_a_loop(work)
 
 
 def bare_smtplib(port: int, count: int) -> Sent:
     """One blocking client."""
     mails = list(finished_mails(count))
-    began = time.perf_counter()
-    with smtplib.SMTP("127.0.0.1", port) as client:
-        for mail in mails:
-            client.sendmail(mail.mail_from, [mail.recipient], mail.raw)
-    return Sent(count, time.perf_counter() - began, peak_rss_mb())
 
-
-# --- where our time goes --------------------------------------------------------------------------------------------
-
-
-def building_alone(count: int) -> Sent:
-    began = time.perf_counter()
-    for _ in finished_mails(count):
-        pass
-    return Sent(count, time.perf_counter() - began, peak_rss_mb())
-
-
-def ledger_alone(paths: Paths) -> Sent:
-    """What the outbox writes for each message, with nothing to carry in between."""
-    told = Verdict(State.SENT, "sink", "250", "ok", "1")
-
-    async def work() -> int:
-        carried = 0
-        with open_house(paths) as workspace:
-            campaign = workspace.publishing.campaigns()[0].id
-
-            def settle_and_claim(db: sqlite3.Connection, before: Claimed | None) -> Claimed | None:
-                if before is not None:
-                    deliveries.settle(db, before, told, SYSTEM_CLOCK.now())
-                return deliveries.claim(db, campaign, SYSTEM_CLOCK.now())
-
-            def let_go(db: sqlite3.Connection, claimed: Claimed) -> None:
-                deliveries.let_go(db, claimed, f"<{claimed.id}@example.com>", "sink", {}, SYSTEM_CLOCK.now())
-
-            async def worker() -> None:
-                nonlocal carried
-                claimed = None
-                while claimed := await workspace.db.awrite(partial(settle_and_claim, before=claimed)):
-                    await workspace.db.awrite(partial(let_go, claimed=claimed))
-                    carried += 1
-
-            await asyncio.gather(*(worker() for _ in range(CONNECTIONS)))
-        return carried
-
-    return timed(work)
-
-
-def adapter_alone(paths: Paths, count: int) -> Sent:
-    """Our SMTP adapter with finished messages and no ledger."""
-    mails = list(finished_mails(count))
-
-    async def nothing_to_write() -> None:
-        pass
-
-    async def work() -> int:
-        left = iter(mails)
-        async with open_house(paths) as workspace:
-            provider = workspace.chain("email_sending").providers[0]
-
-            async def carry() -> None:
-                for mail in left:
-                    await provider.send(mail, before_body=nothing_to_write)
-
-            await asyncio.gather(*(carry() for _ in range(CONNECTIONS)))
+    def work() -> int:
+        with smtplib.SMTP("127.0.0.1", port) as client:
+            for mail in mails:
+                client.sendmail(mail.mail_from, [mail.recipient], mail.raw)
         return count
 
-    return timed(work)
+    return clocked(work)
 
 
-def finished_mails(count: int) -> Iterator[OutgoingMail]:
-    """The campaign's messages, to people like those of the audience."""
-    builder = MessageBuilder(
-        DRAFT, SenderIdentity("Ada Lovelace", "ada@example.com", "1 Analytical Way, London"), "News"
-    )
-    now = SYSTEM_CLOCK.now()
-    for number in range(count):
-        email = f"p{number}.name{number % 5000}@corp{number % 500}.example"
-        name, company = FIRST[number % len(FIRST)], f"Corp {number % 500} Ltd"
-        values = {"email": email, "first_name": name, "last_name": f"Name{number % 5000}", "company": company}
-        message = builder.build(Recipient(email, values, token=f"0.{number}.bench"), now)
-        yield OutgoingMail("ada@example.com", email, message.raw)
+def mailmerge(folder: Path, port: int, count: int) -> Sent:
+    """The program of that name, with a table, a template and a server of the same kind. It opens what it sends for
+    each message anew, and prints it."""
+    folder.mkdir()
+    (folder / "template.txt").write_text(_MAILMERGE_TEMPLATE)
+    (folder / "server.conf").write_text(f"[smtp_server]\nhost = 127.0.0.1\nport = {port}\n")
+    with (folder / "people.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("email", "first_name", "last_name", "company"))
+        writer.writeheader()
+        writer.writerows(each.values for each in recipients(count))
+    command = [str(Path(sys.executable).with_name("mailmerge")), "--no-dry-run", "--no-limit", "--output-format=raw"]
+    command += ["--template", "template.txt", "--database", "people.csv", "--config", "server.conf"]
 
+    def work() -> int:
+        subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, check=True)
+        return count
 
-def fsync_us(folder: Path) -> float:
-    """The median time of one small write to disk, in microseconds: what the machine itself allows."""
-    times = []
-    with (folder / "fsync").open("wb", buffering=0) as file:
-        for _ in range(100):
-            began = time.perf_counter()
-            file.write(b"x" * 4096)
-            os.fsync(file.fileno())
-            times.append(time.perf_counter() - began)
-    return sorted(times)[50] * 1e6
+    return clocked(work)
 
 
 # --- the tables -----------------------------------------------------------------------------------------------------
 
 
-def campaign_to(folder: Path, port: int, people: int) -> Paths:
-    """A started campaign, all of it still to send."""
-    folder.mkdir()
-    paths = furnish(folder, [port], connections=CONNECTIONS, people=people)
-    campaign = new_campaign(paths)
-    with open_house(paths) as workspace:
-        workspace.publishing.start(campaign, approve=True)
-    return paths
-
-
-def local_rows(folder: Path, recipients: int) -> tuple[list[Row], list[Row]]:
-    """The budget's rows, and where the time goes."""
+def local_rows(folder: Path, people: int, *, parts: bool) -> tuple[list[Row], list[Row]]:
+    """The budget's rows, and where the time goes if asked for."""
     with start_sink(folder / "local.tsv") as sink:
-        port, few = sink.ports[0], min(recipients, PEER_RECIPIENTS)
-        paths = campaign_to(folder / "ours", port, recipients)
-        sent = in_fresh_process(ours, paths)
-        if sent.messages != recipients or sink.count() != recipients:
-            raise SystemExit(f"{recipients} to send, {sent.messages} in the ledger, {sink.count()} received")
+        port, few = sink.ports[0], min(people, PEER_RECIPIENTS)
+        sent = in_fresh_process(ours, campaign_to(folder / "ours", port, people))
+        if sent.messages != people or sink.count() != people:
+            raise SystemExit(f"{people} to send, {sent.messages} in the ledger, {sink.count()} received")
         peer = in_fresh_process(bare_aiosmtplib, port, few)
         blocking = in_fresh_process(bare_smtplib, port, few)
-        adapter = in_fresh_process(adapter_alone, paths, few)
-        building = in_fresh_process(building_alone, few)
-        ledger = in_fresh_process(ledger_alone, campaign_to(folder / "ledger", port, few))
-    what = f"send to {recipients:,}, every step on disk"
+        merged = mailmerge(folder / "mailmerge", port, min(few, MAILMERGE_RECIPIENTS))
+        alone = part_rows(folder, port, few, sent, peer) if parts else []
     rate, ratio = f"{sent.rate:,.0f}/s", sent.rate / peer.rate
+    memory, bare_memory = f"{sent.peak_mb:.0f} MB", f"bare aiosmtplib {peer.peak_mb:.0f} MB"
     rows = [
-        Row(what, rate, budget=">= 1,500/s", reached=sent.rate >= 1500),
+        Row(f"send to {people:,}, every step on disk", rate, budget=">= 1,500/s", reached=sent.rate >= 1500),
         Row("", rate, f"bare aiosmtplib {peer.rate:,.0f}/s", ratio, ">= 0.40x", ratio >= 0.4),
         Row("", rate, f"bare smtplib, 1 connection {blocking.rate:,.0f}/s", sent.rate / blocking.rate),
-        Row(
-            "memory",
-            f"{sent.peak_mb:.0f} MB",
-            f"bare aiosmtplib {peer.peak_mb:.0f} MB",
-            sent.peak_mb / peer.peak_mb,
-            "<= 150 MB",
-            sent.peak_mb <= 150,
-        ),
+        Row("", rate, f"mailmerge {merged.rate:,.0f}/s", sent.rate / merged.rate),
+        Row("processor time of each", f"{sent.cpu_us:,.0f} us", f"bare aiosmtplib {peer.cpu_us:,.0f} us"),
+        Row("memory", memory, bare_memory, budget="<= 150 MB", reached=sent.peak_mb <= 150),
     ]
-    parts = [
-        Row(name, f"{part.each_us:,.0f} us", ratio=part.each_us / sent.each_us)
-        for name, part in (
-            ("the whole way", sent),
-            ("building alone", building),
-            ("ledger alone", ledger),
-            ("SMTP adapter alone", adapter),
-        )
-    ]
-    parts.append(Row("bare aiosmtplib", f"{peer.each_us:,.0f} us", ratio=peer.each_us / sent.each_us))
-    parts.append(Row("one fsync (several messages share it)", f"{fsync_us(folder):,.0f} us"))
-    return rows, parts
+    return rows, alone
 
 
-def distant_row(folder: Path, recipients: int, rtt_s: float) -> Row:
+def distant_row(folder: Path, people: int, rtt_s: float, *, pipelining: bool) -> Row:
     """The same over a network that takes ``rtt_s`` there and back."""
-    with start_sink(folder / "distant.tsv", rtt_s=rtt_s) as sink:
-        sent = in_fresh_process(ours, campaign_to(folder / "distant", sink.ports[0], recipients))
-    limit = CONNECTIONS / (ROUND_TRIPS * rtt_s)
+    name = "pipelining" if pipelining else "step by step"
+    with start_sink(folder / f"{name}.tsv", rtt_s=rtt_s, pipelining=pipelining) as sink:
+        sent = in_fresh_process(ours, campaign_to(folder / name, sink.ports[0], people))
+    trips = ROUND_TRIPS[pipelining]
+    limit = CONNECTIONS / (trips * rtt_s)
     return Row(
-        f"the same, {rtt_s * 1000:g} ms of round-trip time ({recipients:,})",
+        f"{rtt_s * 1000:g} ms of round-trip time, {name} ({people:,})",
         f"{sent.rate:,.1f}/s",
-        f"{CONNECTIONS} connections / ({ROUND_TRIPS} x RTT) = {limit:,.0f}/s",
+        f"{CONNECTIONS} connections / ({trips} x RTT) = {limit:,.0f}/s",
         sent.rate / limit,
         ">= 0.90x",
         sent.rate >= 0.9 * limit,
     )
 
 
+def memory_row(folder: Path, people: int, seconds: float) -> Row:
+    """All of them frozen, and as many sent as there is time for."""
+    (folder / "many").mkdir()
+    with start_sink(folder / "many.tsv") as sink:
+        paths = furnish(folder / "many", sink.ports, connections=CONNECTIONS, people=people)
+        sent = in_fresh_process(ours_for_a_while, paths, new_campaign(paths), seconds)
+    what = f"memory with {people:,} frozen, {sent.messages:,} of them sent"
+    return Row(what, f"{sent.peak_mb:.0f} MB", budget="<= 150 MB", reached=sent.peak_mb <= 150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--recipients", type=int, default=5000)
+    parser.add_argument("--recipients", type=int, default=10_000)
     parser.add_argument("--rtt-ms", type=float, default=50.0)
+    parser.add_argument("--parts", action="store_true", help="each part of a message's way alone")
+    parser.add_argument("--memory", action="store_true", help="only the memory of a large audience")
+    parser.add_argument("--people", type=int, default=1_000_000, help="with --memory: how many are frozen")
+    parser.add_argument("--seconds", type=float, default=60.0, help="with --memory: how long it sends")
     told = parser.parse_args()
+    parts: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="aicmo-bench-") as temporary:
         folder = Path(temporary)
-        rows, parts = local_rows(folder, told.recipients)
-        rows.append(distant_row(folder, min(told.recipients, 500), told.rtt_ms / 1000))
+        if told.memory:
+            rows = [memory_row(folder, told.people, told.seconds)]
+        else:
+            rows, parts = local_rows(folder, told.recipients, parts=told.parts)
+            few = min(told.recipients, DISTANT_RECIPIENTS)
+            rows += [distant_row(folder, few, told.rtt_ms / 1000, pipelining=each) for each in (True, False)]
     print_rows(f"Send a campaign, {CONNECTIONS} connections", rows)
-    print_rows("Where the time of a message goes", parts)
+    if parts:
+        print_rows("Where the time of a message goes, in processor time", parts)
 
 
 if __name__ == "__main__":

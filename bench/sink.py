@@ -57,14 +57,17 @@ class Sink:
 
 
 @contextlib.contextmanager
-def start_sink(file: Path, *, servers: int = 1, rtt_s: float = 0.0, cut_every: int = 0) -> Iterator[Sink]:
+def start_sink(
+    file: Path, *, servers: int = 1, rtt_s: float = 0.0, cut_every: int = 0, pipelining: bool = True
+) -> Iterator[Sink]:
     """A sink that writes to ``file``; it ends with the block, or with this process.
 
-    Each of its answers waits ``rtt_s``, as if that were the way there and back. With ``cut_every``, the first server
+    Each of its answers waits ``rtt_s``, as if that were the way there and back. ``pipelining``: it offers that
+    (RFC 2920), as most servers do. With ``cut_every``, the first server
     drops the connection instead of asking for the body of every so many messages.
     """
     command = [sys.executable, __file__, os.fspath(file), "--servers", str(servers), "--rtt", str(rtt_s)]
-    command += ["--cut-every", str(cut_every)]
+    command += ["--cut-every", str(cut_every)] + ([] if pipelining else ["--no-pipelining"])
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -82,12 +85,13 @@ def start_sink(file: Path, *, servers: int = 1, rtt_s: float = 0.0, cut_every: i
 class _Book:
     """The file, and what the servers have in common."""
 
-    def __init__(self, file: str, rtt_s: float, cut_every: int) -> None:
+    def __init__(self, file: str, rtt_s: float, cut_every: int, pipelining: bool) -> None:
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._accepted = 0
         self._asked = 0
         self._cut_every = cut_every
         self.rtt_s = rtt_s
+        self.offers = b"250-sink.example\r\n250-8BITMIME\r\n" + (b"250-PIPELINING\r\n" if pipelining else b"")
 
     def accept(self, server: int, recipients: list[bytes], message: bytes) -> None:
         """Write it down; the kernel has it when this returns."""
@@ -103,7 +107,7 @@ class _Book:
 
 
 class _Session(asyncio.Protocol):
-    """One connection. A client must wait for each answer: pipelining is not offered."""
+    """One connection."""
 
     transport: asyncio.Transport
 
@@ -121,11 +125,12 @@ class _Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._pending += data
+        while not self._in_body and (end := self._pending.find(b"\n")) >= 0:
+            line = bytes(self._pending[: end + 1])
+            del self._pending[: end + 1]
+            self._obey(line)
         if self._in_body:
             self._read_body()
-        elif self._pending.endswith(b"\n"):
-            line, self._pending = bytes(self._pending), bytearray()
-            self._obey(line)
 
     def _obey(self, line: bytes) -> None:
         match line[:4].upper().rstrip():
@@ -137,10 +142,10 @@ class _Session(asyncio.Protocol):
                 self.transport.abort()
             case b"DATA":
                 self._in_body = True
-                self._pending += b"\r\n"  # the end of this line is the start of the end (RFC 5321 4.1.1.4)
+                self._pending[:0] = b"\r\n"  # the end of this line is the start of the end (RFC 5321 4.1.1.4)
                 self._say(b"354 end with a dot")
             case b"EHLO":
-                self._say(b"250-sink.example\r\n250-8BITMIME\r\n250 SMTPUTF8")
+                self._say(self._book.offers + b"250 SMTPUTF8")
             case b"MAIL" | b"RSET":
                 self._recipients = []
                 self._say(b"250 2.0.0 ok")
@@ -165,8 +170,8 @@ class _Session(asyncio.Protocol):
             self.transport.write(reply + b"\r\n")
 
 
-async def _serve(file: str, servers: int, rtt_s: float, cut_every: int) -> None:
-    loop, ended, book = asyncio.get_running_loop(), asyncio.Event(), _Book(file, rtt_s, cut_every)
+async def _serve(file: str, servers: int, rtt_s: float, cut_every: int, pipelining: bool) -> None:
+    loop, ended, book = asyncio.get_running_loop(), asyncio.Event(), _Book(file, rtt_s, cut_every, pipelining)
     loop.add_reader(sys.stdin.fileno(), ended.set)  # nobody writes to it: it is readable when it has ended
     listeners = [
         await loop.create_server(functools.partial(_Session, number, book), "127.0.0.1", 0) for number in range(servers)
@@ -181,8 +186,9 @@ def main() -> None:
     parser.add_argument("--servers", type=int, default=1)
     parser.add_argument("--rtt", type=float, default=0.0, metavar="SECONDS", help="each answer waits so long")
     parser.add_argument("--cut-every", type=int, default=0, metavar="N", help="drop every Nth DATA")
+    parser.add_argument("--no-pipelining", action="store_true", help="a client must wait for each answer")
     told = parser.parse_args()
-    asyncio.run(_serve(told.file, told.servers, told.rtt, told.cut_every))
+    asyncio.run(_serve(told.file, told.servers, told.rtt, told.cut_every, not told.no_pipelining))
 
 
 if __name__ == "__main__":

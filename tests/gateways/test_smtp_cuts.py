@@ -60,16 +60,19 @@ async def cutting(
         await proxy.wait_closed()
 
 
-async def _bytes_of_a_whole_sending() -> int:
+OFFERS = [("SIZE 1000000", "8BITMIME"), ("SIZE 1000000", "8BITMIME", "PIPELINING")]
+
+
+async def _bytes_of_a_whole_sending(offers: tuple[str, ...]) -> int:
     """How many bytes go to the server, without QUIT."""
-    server = ScriptedServer()
+    server = ScriptedServer(offers=offers)
     async with serving(server), provider_for(server) as provider:
         assert (await provider.send(MAIL, before_body=at_once)).outcome is Outcome.OK
     return sum(len(line) + 2 for line in server.seen if line not in ("<body>", "<dot>", "QUIT")) + len(MAIL.raw) + 1 + 3
 
 
-async def _round(upstream: int | None, downstream: int | None) -> tuple[Applied, int]:
-    server = ScriptedServer()
+async def _round(offers: tuple[str, ...], upstream: int | None, downstream: int | None) -> tuple[Applied, int]:
+    server = ScriptedServer(offers=offers)
     async with (
         serving(server),
         cutting(server, upstream=upstream, downstream=downstream) as port,
@@ -80,9 +83,10 @@ async def _round(upstream: int | None, downstream: int | None) -> tuple[Applied,
     return attempt.applied, len(server.delivered)
 
 
-async def test_cut_on_the_way_to_the_server_no_mail_is_called_unsent_that_arrived() -> None:
-    up = await _bytes_of_a_whole_sending()
-    outcomes = {cut: await _round(cut, None) for cut in range(1, up + 1)}
+@pytest.mark.parametrize("offers", OFFERS, ids=["step by step", "pipelined"])
+async def test_cut_on_the_way_to_the_server_no_mail_is_called_unsent_that_arrived(offers: tuple[str, ...]) -> None:
+    up = await _bytes_of_a_whole_sending(offers)
+    outcomes = {cut: await _round(offers, cut, None) for cut in range(1, up + 1)}
     for cut, (applied, delivered) in outcomes.items():
         if applied is Applied.NO:
             assert delivered == 0, cut
@@ -93,10 +97,11 @@ async def test_cut_on_the_way_to_the_server_no_mail_is_called_unsent_that_arrive
     assert {applied for applied, _ in outcomes.values()} >= {Applied.NO, Applied.UNKNOWN}
 
 
-async def test_cut_on_the_way_back_no_mail_is_called_unsent_that_arrived() -> None:
+@pytest.mark.parametrize("offers", OFFERS, ids=["step by step", "pipelined"])
+async def test_cut_on_the_way_back_no_mail_is_called_unsent_that_arrived(offers: tuple[str, ...]) -> None:
     seen = set()
     for cut in range(1, 300):
-        applied, delivered = await _round(None, cut)
+        applied, delivered = await _round(offers, None, cut)
         seen.add(applied)
         assert delivered == 0 if applied is Applied.NO else applied is Applied.UNKNOWN or delivered == 1, cut
         if applied is Applied.YES:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import email
 import email.policy
+import re
+from binascii import a2b_base64
 from datetime import UTC, datetime
+from email.header import Header, decode_header, make_header
 from email.message import EmailMessage
+from quopri import decodestring
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aicmo.publishing.email.headers import HeaderMismatch, check_headers
+from aicmo.publishing.email.headers import HeaderMismatch, check_headers, unstructured
 from aicmo.publishing.email.message import HEADERS, BuiltMessage, MessageBuilder, Recipient, SenderIdentity
 from aicmo.sandbox.people import HOSTILE_FIRST_NAMES
 from aicmo.store.contents import Draft
@@ -87,9 +91,49 @@ def test_headers_say_what_was_meant_for_any_name_and_subject(name: str, subject:
     assert one_line(str(read["Subject"])) == message.words.subject
 
 
+def decoded(header: str) -> str:
+    """Unfolded (RFC 5322 2.2.3), then read by the standard library."""
+    return str(make_header(decode_header(header.replace("\r\n", ""))))
+
+
+WORDS = st.text().map(one_line).filter(lambda text: text and "=?" not in text)
+LONG = (st.text("é ü", min_size=30) | st.text("陽菜 x", min_size=40)).map(one_line).filter(bool)
+
+
+@settings(deadline=None)
+@given(
+    value=WORDS | st.text("é ü", min_size=30).map(one_line).filter(bool) | st.text("陽菜 x", min_size=40).map(one_line)
+)
+def test_our_encoder_says_what_the_standard_librarys_says(value: str) -> None:
+    header = unstructured(value, name="Subject")
+    if not value.isascii():
+        reference = Header(value, "utf-8", header_name="Subject", maxlinelen=76).encode(linesep="\r\n")
+        assert decoded(header) == decoded(reference) == value
+        assert len(header) <= 2 * len(reference)
+    lines = f"Subject: {header}".split("\r\n")
+    assert header.isascii() and all(line.startswith(" ") for line in lines[1:])
+    assert max(map(len, lines)) <= 76
+    for word in re.findall(r"=\?utf-8\?([qb])\?(.*?)\?=", header) if not value.isascii() else []:
+        assert word[1] and (a2b_base64(word[1]) if word[0] == "b" else decodestring(word[1], header=True)).decode()
+
+
+@given(words=st.lists(st.text("abc,.-!", min_size=1, max_size=50), min_size=1, max_size=20))
+def test_a_long_plain_header_is_folded_between_its_words(words: list[str]) -> None:
+    header = unstructured(" ".join(words), name="Subject")
+    assert header.replace("\r\n", "") == " ".join(words)
+    assert max(map(len, f"Subject: {header}".split("\r\n"))) <= 76
+
+
 @pytest.mark.parametrize(
     "block",
-    [b"From: a\r\nBcc: x\r\n", b"From: a\r\n\r\nbody", b"From: a\rBcc: x\r\n", b"From: \xff\r\n", b"From: a\0\r\n"],
+    [
+        b"From: a\r\nBcc: x\r\n",
+        b"From: a\r\n\r\nbody",
+        b"From: a\rBcc: x\r\n",
+        b"From: \xff\r\n",
+        b"From: a\0\r\n",
+        b"From: a\r\nx\r\n",
+    ],
 )
 def test_a_block_of_headers_that_was_not_meant_is_refused(block: bytes) -> None:
     with pytest.raises(HeaderMismatch):

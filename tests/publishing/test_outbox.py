@@ -55,6 +55,35 @@ async def test_the_ledger_agrees_with_what_the_server_received(
     assert workspace.publishing.counts(campaign.id) == Counts(audience=40, sent=40)
 
 
+ONLY_THREE_IN_SENDING = """
+    CREATE TRIGGER only_three AFTER UPDATE OF state ON delivery
+    WHEN new.state = 'sending' AND (SELECT count(*) FROM delivery WHERE state = 'sending') > 3
+    BEGIN SELECT RAISE(ABORT, 'more in sending than there are connections'); END"""
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [],
+        [Fault("rcpt", "reply", reply="450 4.2.0 greylisted", recipient="p1*"), Fault("dot", "slow", seconds=0.01)],
+        [Fault("dot", "reply", server="smtp-a", reply="421 4.3.2 shutting down", times=9)],
+        [Fault("data", "drop", server="smtp-a", times=9), Fault("dot", "slow", seconds=0.01)],
+    ],
+    ids=["well", "slow and refused", "taken over after the body", "taken over before it"],
+)
+async def test_never_more_rows_in_sending_than_connections_that_carry_them(
+    workspace_for: OpenWorkspace, sandbox: RunningSandbox, faults: list[Fault]
+) -> None:
+    sandbox.set_faults(faults)
+    workspace = workspace_for(connections=3)
+    campaign = started_campaign(workspace, 60)
+    workspace.db.write(lambda db: db.execute(ONLY_THREE_IN_SENDING))
+    await send(workspace)
+    counts = workspace.publishing.counts(campaign.id)
+    assert counts.sent + counts.deferred == 60 and counts.sent >= 40
+    assert set(received(sandbox).values()) == {1}
+
+
 PROVABLY_NOT_TAKEN = [
     Fault("connect", "refuse", server="smtp-a"),
     Fault("connect", "drop", server="smtp-a"),
@@ -257,6 +286,23 @@ async def test_a_sender_that_is_stopped_leaves_nothing_behind_in_doubt(
     await send(reopened)
     assert reopened.publishing.counts(campaign.id).sent == 200
     assert set(received(sandbox).values()) == {1}
+
+
+async def test_after_a_stop_no_message_begins_that_was_only_made_ready(
+    workspace_for: OpenWorkspace, sandbox: RunningSandbox
+) -> None:
+    sandbox.set_faults([Fault("dot", "slow", seconds=0.2)])
+    workspace = workspace_for("smtp-a", connections=1)
+    campaign = started_campaign(workspace, 5)
+    outbox = workspace.publishing.outbox()
+    running = asyncio.create_task(outbox.run())
+    while not sandbox.received():
+        await asyncio.sleep(0.01)
+    outbox.stop()
+    assert (await running).status == "stopped"
+    assert workspace.publishing.counts(campaign.id) == Counts(audience=5, sent=1, queued=4)
+    assert len(sandbox.received()) == 1
+    await workspace.aclose()
 
 
 async def test_a_send_that_is_cut_off_is_unknown_at_once(workspace_for: OpenWorkspace, sandbox: RunningSandbox) -> None:

@@ -67,11 +67,10 @@ class Ledger(RuleBasedStateMachine):
     def states(self) -> dict[int, str]:
         return dict(self.db.read(lambda db: db.execute("SELECT id, state FROM delivery").fetchall()))
 
-    @rule(target=claimed)
-    def claim(self):  # type: ignore[no-untyped-def]
+    @rule(target=claimed, most=st.integers(1, 3))
+    def claim(self, most: int):  # type: ignore[no-untyped-def]
         self.now += timedelta(seconds=1)
-        found = self.db.write(lambda db: deliveries.claim(db, self.campaign, self.now))
-        return multiple() if found is None else found
+        return multiple(*self.db.write(lambda db: deliveries.claim(db, self.campaign, self.now, most=most)))
 
     @rule(target=gone, delivery=consumes(claimed))
     def let_body_go(self, delivery: Claimed):  # type: ignore[no-untyped-def]
@@ -217,7 +216,7 @@ def test_nobody_is_frozen_twice_and_the_suppressed_are_frozen_as_such(db: Databa
 
 def test_an_opt_out_holds_between_the_claim_and_the_body(db: Database) -> None:
     campaign = running_campaign(db)
-    claimed = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
     db.write(lambda each: suppressions.add(each, claimed.address, SuppressionReason.UNSUBSCRIBED, "test", NOW))
     refusal = db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
     assert refusal == Refusal("suppressed", "unsubscribed")
@@ -225,11 +224,11 @@ def test_an_opt_out_holds_between_the_claim_and_the_body(db: Database) -> None:
 
 def test_a_pause_holds_between_the_claim_and_the_body(db: Database) -> None:
     campaign = running_campaign(db)
-    claimed = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
     db.write(lambda each: campaigns.move(each, campaign, CampaignStatus.PAUSED))
     refusal = db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
     assert refusal and refusal.why == "stopped"
-    assert db.write(lambda each: deliveries.claim(each, campaign, NOW)) is None
+    assert db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1)) == []
 
 
 @pytest.mark.parametrize(("window", "seconds"), [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)])
@@ -237,7 +236,7 @@ def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, second
     campaign = running_campaign(db)
 
     def send(now: datetime) -> Refusal | None:
-        claimed = db.write(lambda each: deliveries.claim(each, campaign, now))
+        (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, now, most=1))
         return db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {window: 2}, now))
 
     assert send(NOW) is None
@@ -251,7 +250,7 @@ def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, second
 def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
     campaign = running_campaign(db)
     db.write(lambda each: each.execute("DELETE FROM contact WHERE address = ?", (PEOPLE[0],)))
-    claimed = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
     assert claimed.address == PEOPLE[1]
     first = db.read(lambda each: deliveries.listed(each, campaign, limit=1))[0]
     assert (first.state, first.reason) == (State.CANCELLED, "the contact was deleted")
@@ -259,12 +258,23 @@ def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
 
 def test_a_sender_that_was_thought_dead_can_neither_send_nor_settle(db: Database) -> None:
     campaign = running_campaign(db)
-    stale = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    (stale,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
     db.write(lambda each: deliveries.recover(each, NOW))
-    fresh = db.write(lambda each: deliveries.claim(each, campaign, NOW))
+    (fresh,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
     assert (stale.id, stale.claim) == (fresh.id, fresh.claim - 1)
     with pytest.raises(IllegalTransition):
         db.write(lambda each: deliveries.let_go(each, stale, "<1@x>", "smtp-a", {}, NOW))
     assert db.write(lambda each: deliveries.let_go(each, fresh, "<1@x>", "smtp-a", {}, NOW)) is None
     with pytest.raises(IllegalTransition):
         db.write(lambda each: deliveries.settle(each, stale, Verdict(State.FAILED), NOW))
+
+
+def test_what_was_taken_and_not_tried_is_no_attempt(db: Database) -> None:
+    campaign = running_campaign(db)
+    for _ in range(3):
+        (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+        assert claimed.attempts == 0
+        db.write(lambda each, one=claimed: deliveries.settle(each, one, Verdict(State.QUEUED), NOW))
+        (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+        assert claimed.attempts == 0
+        db.write(lambda each: deliveries.recover(each, NOW))

@@ -1,7 +1,8 @@
 """The one sender: takes what is due from the ledger, carries it through the chain, writes down what became of it.
 
-Several workers share one event loop; each holds at most one delivery, so never more rows stand in ``sending`` than
-there are connections carrying them. The outcome of one delivery and the claim of the next go to disk in one
+Several workers share one event loop; each holds at most one delivery. There are more of them than connections, so that
+a next message is ready when a connection is; but only as many as there are connections carry one at a time, and so
+never more rows stand in ``sending``. The outcome of one delivery and the claim of the next go to disk in one
 transaction, and the write before the body in another; nothing else touches the disk per message. Whatever kills the
 process, ``recover`` at the next start turns what was on its way into ``unknown`` and the rest back into ``queued``.
 """
@@ -25,18 +26,19 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError
 from aicmo.gateways import Applied, Attempt, ChainResult, NotNow, Outcome, OutgoingMail, Provider, ProviderChain
 from aicmo.gateways.mail import BeforeBody
-from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity, delivery_token
+from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient, SenderIdentity, delivery_token
+from aicmo.publishing.ledger import Ledger, Settlement
 from aicmo.publishing.schedule import start_due
 from aicmo.publishing.sender_lock import sender_lock
 from aicmo.publishing.verdicts import is_dead_address, is_sender_fault, verdict_of
-from aicmo.store import Database, campaigns, contents, deliveries, leases, meta, suppressions
-from aicmo.store.campaigns import CampaignStatus
+from aicmo.store import Database, campaigns, contents, deliveries, leases, meta
 from aicmo.store.deliveries import Claimed, Refusal, State, Verdict
-from aicmo.store.suppressions import SuppressionReason
 
 log = logging.getLogger(__name__)
 
 LEASE = "sender"
+WORKERS_PER_CONNECTION = 2
+"""One carries, the other writes down its last outcome and makes its next message ready."""
 HEARTBEAT_S = 5.0
 GRACE_S = 10.0
 """How long a stop waits for messages on their way; what is still open then becomes unknown."""
@@ -106,6 +108,10 @@ class Outbox:
         self._lock_file = lock_file
         self._what = what
         self._clock = clock
+        self._ledger = Ledger(db, clock)
+        connections = max((provider.connections for provider in chain.providers), default=1)
+        self._how_many = connections * WORKERS_PER_CONNECTION
+        self._carrying = asyncio.Semaphore(connections)
         self._builders: dict[int, MessageBuilder] = {}
         self._identity: meta.Identity | None = None
         self._counts: Counter[str] = Counter()
@@ -148,8 +154,7 @@ class Outbox:
     # --- the workers ------------------------------------------------------------------------------------------------
 
     async def _run_workers(self, patience_s: float, max_seconds: float | None) -> None:
-        how_many = max((provider.connections for provider in self._chain.providers), default=1)
-        workers = [asyncio.create_task(self._work(patience_s), name=f"outbox-{n}") for n in range(how_many)]
+        workers = [asyncio.create_task(self._work(patience_s), name=f"outbox-{n}") for n in range(self._how_many)]
         ending = asyncio.create_task(self._ending.wait())
         try:
             done, _ = await asyncio.wait([ending, *workers], timeout=max_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -159,12 +164,13 @@ class Outbox:
         finally:
             ending.cancel()
             await _cut_off(workers)
+            await self._ledger.idle()
         for worker in workers:
             if not worker.cancelled() and (error := worker.exception()) is not None:
                 raise error
 
     async def _work(self, patience_s: float) -> None:
-        settled: tuple[Claimed, Verdict, Attempt | None] | None = None
+        settled: Settlement | None = None
         while settled is not None or not self._ending.is_set():
             self._busy += 1
             try:
@@ -175,20 +181,15 @@ class Outbox:
             if settled is None:
                 await self._rest(patience_s)
 
-    async def _settle_and_claim(self, settled: tuple[Claimed, Verdict, Attempt | None] | None) -> Claimed | None:
-        """One transaction: write down the last outcome, take the next delivery."""
-        now = self._clock.now()
-        may_claim = not self._ending.is_set() and (self._closed_until is None or self._closed_until <= now)
-
-        def step(db: sqlite3.Connection) -> Claimed | None:
-            if settled is not None:
-                _write_down(db, *settled, now)
-            return _claim_any(db, now) if may_claim else None
-
-        claimed = await self._db.awrite(step)
+    async def _settle_and_claim(self, settled: Settlement | None) -> Claimed | None:
+        may_claim = not self._ending.is_set() and (
+            self._closed_until is None or self._closed_until <= self._clock.now()
+        )
+        claimed = await self._ledger.settle_and_claim(settled, claim=may_claim)
         if settled is not None:
-            self._counts[settled[1].state] += 1
-            await self._watch_for_sender_faults(settled[0], settled[2])
+            self._counts[settled.verdict.state] += 1
+            if settled.pause:
+                log.warning("campaign %d paused: %s", settled.delivery.campaign_id, settled.pause)
         return claimed
 
     async def _rest(self, patience_s: float) -> None:
@@ -224,12 +225,20 @@ class Outbox:
 
     # --- one delivery -----------------------------------------------------------------------------------------------
 
-    async def _deliver(self, claimed: Claimed) -> tuple[Claimed, Verdict, Attempt | None]:
+    async def _deliver(self, claimed: Claimed) -> Settlement:
         try:
             builder = await self._builder(claimed.campaign_id)
             message = builder.build(self._recipient(claimed), self._clock.now())
         except AicmoError as error:  # this recipient's message cannot be built; the others' can
-            return claimed, Verdict(State.FAILED, reason=error.message), None
+            return Settlement(claimed, Verdict(State.FAILED, reason=error.message))
+        # Whoever comes next finds this one's outcome ahead of it in the ledger: nothing is waited for in between.
+        async with self._carrying:
+            if self._ending.is_set():
+                return Settlement(claimed, Verdict(State.QUEUED))
+            return await self._carry(claimed, message)
+
+    async def _carry(self, claimed: Claimed, message: BuiltMessage) -> Settlement:
+        """Through the chain, and what came of it."""
         mail = OutgoingMail(mail_from=message.mail_from, recipient=message.recipient, raw=message.raw)
         let_go = False
 
@@ -254,16 +263,13 @@ class Outbox:
         try:
             result = await self._chain.call(carry, side_effect=True, concerning=mail.recipient)
         except _Held as held:
-            return claimed, self._held_back(held.refusal, let_go), None
+            return Settlement(claimed, self._held_back(held.refusal, let_go))
         self._notice_closed(result)
         verdict = verdict_of(result, attempts_before=claimed.attempts, let_go=let_go, now=self._clock.now())
-        return claimed, verdict, result.final
+        return Settlement(claimed, verdict, is_dead_address(result.final), self._pause_after(claimed, result.final))
 
     async def _let_go(self, claimed: Claimed, message_id: str, provider: EmailProvider) -> None:
-        now = self._clock.now()
-        refusal = await self._db.awrite(
-            lambda db: deliveries.let_go(db, claimed, message_id, provider.name, provider.limits, now)
-        )
+        refusal = await self._ledger.let_go(claimed, message_id, provider.name, provider.limits)
         if refusal is not None:
             raise _Held(refusal)
 
@@ -302,25 +308,19 @@ class Outbox:
         token = delivery_token(self._identity, claimed.campaign_id, claimed.id)
         return Recipient(claimed.email, claimed.values, token)
 
-    async def _watch_for_sender_faults(self, claimed: Claimed, final: Attempt | None) -> None:
-        """Pause a campaign that servers refuse for what it says: more of it would only harm the sender's name."""
-        if final is None:
-            return
+    def _pause_after(self, claimed: Claimed, final: Attempt) -> str:
+        """Why to pause a campaign that servers refuse for what it says, or nothing.
+
+        More of it would only harm the sender's name.
+        """
         if not is_sender_fault(final):
             self._faults_in_a_row[claimed.campaign_id] = 0
-            return
+            return ""
         self._faults_in_a_row[claimed.campaign_id] += 1
         if self._faults_in_a_row[claimed.campaign_id] < SENDER_FAULTS_TO_PAUSE:
-            return
+            return ""
         self._faults_in_a_row[claimed.campaign_id] = 0
-        reason = f"{SENDER_FAULTS_TO_PAUSE} refusals of the content in a row: {final.code} {final.detail}".strip()
-
-        def pause(db: sqlite3.Connection) -> None:
-            if campaigns.get(db, claimed.campaign_id).status is CampaignStatus.RUNNING:
-                campaigns.move(db, claimed.campaign_id, CampaignStatus.PAUSED, pause_reason=reason)
-
-        await self._db.awrite(pause)
-        log.warning("campaign %d paused: %s", claimed.campaign_id, reason)
+        return f"{SENDER_FAULTS_TO_PAUSE} refusals of the content in a row: {final.code} {final.detail}".strip()
 
     @asynccontextmanager
     async def _heartbeat(self) -> AsyncIterator[None]:
@@ -355,24 +355,6 @@ async def _cut_off(tasks: Collection[asyncio.Task[None]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
-
-
-def _claim_any(db: sqlite3.Connection, now: datetime) -> Claimed | None:
-    """The next due delivery of the oldest running campaign that has one."""
-    for campaign_id in campaigns.running_ids(db):
-        claimed = deliveries.claim(db, campaign_id, now)
-        if claimed is not None:
-            return claimed
-    return None
-
-
-def _write_down(
-    db: sqlite3.Connection, claimed: Claimed, verdict: Verdict, final: Attempt | None, now: datetime
-) -> None:
-    deliveries.settle(db, claimed, verdict, now)
-    if final is not None and is_dead_address(final):
-        source = f"campaign {claimed.campaign_id}: {final.code}"
-        suppressions.add(db, claimed.address, SuppressionReason.BOUNCED, source, now)
 
 
 def _next_due(db: sqlite3.Connection, now: datetime) -> datetime | None:

@@ -7,6 +7,7 @@ becomes ``unknown``: it may have gone, so it is never sent again but on a person
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -163,39 +164,34 @@ def counts(db: sqlite3.Connection, campaign_id: int) -> Counts:
 # --- the sender's way ----------------------------------------------------------------------------------------------
 
 
-def claim(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Claimed | None:
-    """Take the next delivery that is due; ``None`` when none is, or the campaign is not running.
+def claim(db: sqlite3.Connection, campaign_id: int, now: datetime, *, most: int) -> list[Claimed]:
+    """Take the next deliveries that are due, ``most`` of them at most; none when the campaign is not running.
 
     Suppression and the campaign's status are looked at here, in the claim's own transaction. Those found suppressed,
     and those whose contact is gone, are settled on the way.
     """
     if not _is_running(db, campaign_id):
-        return None
-    stamp = rfc3339(now)
-    while (row := _next_due(db, campaign_id, stamp)) is not None:
-        if row["contact_id"] is None:
-            _move(db, row["id"], State.CANCELLED, now, reason="the contact was deleted")
-        elif row["suppressed"]:
-            _move(db, row["id"], State.SUPPRESSED, now, reason=row["suppressed"])
-        else:
-            _move(db, row["id"], State.CLAIMED, now)
-            return Claimed(
-                id=row["id"],
-                campaign_id=campaign_id,
-                step=row["step"],
-                address=row["address"],
-                attempts=row["attempts"],
-                claim=row["claim"] + 1,
-                email=row["email"],
-                values=filled_values(row),
-            )
-    return None
+        return []
+    claimed: list[Claimed] = []
+    while len(claimed) < most and (rows := _next_due(db, campaign_id, now, most - len(claimed))):
+        taken = []
+        for row in rows:
+            if row["contact_id"] is None:
+                _move(db, row["id"], State.CANCELLED, now, reason="the contact was deleted")
+            elif row["suppressed"]:
+                _move(db, row["id"], State.SUPPRESSED, now, reason=row["suppressed"])
+            else:
+                taken.append(row)
+        _take(db, [row["id"] for row in taken], now)
+        claimed += [_claimed(row, campaign_id) for row in taken]
+    return claimed
 
 
-def _next_due(db: sqlite3.Connection, campaign_id: int, stamp: str) -> sqlite3.Row | None:
-    row: sqlite3.Row | None
-    for condition, params in (("state = 'queued'", ()), ("state = 'deferred' AND retry_at <= ?", (stamp,))):
-        row = db.execute(
+def _next_due(db: sqlite3.Connection, campaign_id: int, now: datetime, most: int) -> list[sqlite3.Row]:
+    """The queued ones, or when there are none, the deferred ones whose time has come."""
+    rows: list[sqlite3.Row] = []
+    for condition, params in (("state = 'queued'", ()), ("state = 'deferred' AND retry_at <= ?", (rfc3339(now),))):
+        rows = db.execute(
             f"""SELECT delivery.id, delivery.step, delivery.address, delivery.contact_id, delivery.attempts,
                        delivery.claim,
                        suppression.reason AS suppressed, contact.email, contact.first_name,
@@ -203,12 +199,34 @@ def _next_due(db: sqlite3.Connection, campaign_id: int, stamp: str) -> sqlite3.R
                        contact.fields
                 FROM delivery LEFT JOIN contact ON contact.id = delivery.contact_id
                      LEFT JOIN suppression ON suppression.key = suppression_key(delivery.address)
-                WHERE delivery.campaign_id = ? AND delivery.{condition} ORDER BY delivery.id LIMIT 1""",
-            (campaign_id, *params),
-        ).fetchone()
-        if row is not None:
-            return row
-    return None
+                WHERE delivery.campaign_id = ? AND delivery.{condition} ORDER BY delivery.id LIMIT ?""",
+            (campaign_id, *params, most),
+        ).fetchall()
+        if rows:
+            break
+    return rows
+
+
+def _take(db: sqlite3.Connection, ids: Sequence[int], now: datetime) -> None:
+    db.execute(
+        f"""UPDATE delivery SET state = 'claimed', at = ?, code = '', reason = '', reference = '', retry_at = NULL,
+                   attempts = attempts + 1, claim = claim + 1
+            WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({_PLACEHOLDERS[State.CLAIMED]})""",
+        (rfc3339(now), json.dumps(ids)),
+    )
+
+
+def _claimed(row: sqlite3.Row, campaign_id: int) -> Claimed:
+    return Claimed(
+        id=row["id"],
+        campaign_id=campaign_id,
+        step=row["step"],
+        address=row["address"],
+        attempts=row["attempts"],
+        claim=row["claim"] + 1,
+        email=row["email"],
+        values=filled_values(row),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,18 +262,21 @@ def let_go(
     ``Refusal`` means that nothing was written and the body must stay. The throttles are counted from the ledger itself,
     so they hold over restarts and processes.
     """
-    if not _is_running(db, delivery.campaign_id):
-        return Refusal("stopped", "the campaign does not run")
-    suppressed = db.execute(
-        "SELECT reason FROM suppression WHERE key = suppression_key(?)", (delivery.address,)
+    status, suppressed = db.execute(
+        """SELECT (SELECT status FROM campaign WHERE id = ?),
+                  (SELECT reason FROM suppression WHERE key = suppression_key(?))""",
+        (delivery.campaign_id, delivery.address),
     ).fetchone()
+    if status != "running":
+        return Refusal("stopped", "the campaign does not run")
     if suppressed:
-        return Refusal("suppressed", suppressed["reason"])
+        return Refusal("suppressed", suppressed)
     for window, most in limits.items():
         room_at = _room_at(db, provider, LIMIT_WINDOWS[window], most, now)
         if room_at is not None:
             return Refusal("limit", f"{most} a {window} reached", room_at)
-    _move(db, delivery.id, State.SENDING, now, claim=delivery.claim, provider=provider, message_id=message_id)
+    sending = {"provider": provider, "message_id": message_id, "sending_at": rfc3339(now)}
+    _move(db, delivery.id, State.SENDING, now, claim=delivery.claim, **sending)
     return None
 
 
@@ -272,18 +293,21 @@ def _room_at(db: sqlite3.Connection, provider: str, window: timedelta, most: int
 def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: datetime) -> None:
     """Write down what became of a claimed delivery. Raises ``IllegalTransition``, also when the claim is not the
     latest."""
+    known = {"provider": verdict.provider} if verdict.provider else {}
     _move(
         db,
         delivery.id,
         verdict.state,
         now,
         claim=delivery.claim,
-        provider=verdict.provider or None,
         code=verdict.code,
         reason=verdict.reason,
         reference=verdict.reference,
-        retry_at=verdict.retry_at,
+        retry_at=rfc3339(verdict.retry_at) if verdict.retry_at else None,
+        **known,
     )
+    if verdict.state is State.QUEUED:  # it was taken and not tried
+        db.execute("UPDATE delivery SET attempts = attempts - 1 WHERE id = ?", (delivery.id,))
 
 
 def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
@@ -298,7 +322,10 @@ def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
         f"UPDATE delivery SET state = 'unknown', reason = ?, at = ? WHERE state = 'sending' AND {every}",
         (reason, stamp),
     )
-    queued = db.execute(f"UPDATE delivery SET state = 'queued', at = ? WHERE state = 'claimed' AND {every}", (stamp,))
+    queued = db.execute(
+        f"UPDATE delivery SET state = 'queued', attempts = attempts - 1, at = ? WHERE state = 'claimed' AND {every}",
+        (stamp,),
+    )
     return unknown.rowcount, queued.rowcount
 
 
@@ -423,38 +450,16 @@ def _move(
     now: datetime,
     *,
     claim: int | None = None,
-    provider: str | None = None,
-    message_id: str | None = None,
-    code: str = "",
-    reason: str = "",
-    reference: str = "",
-    retry_at: datetime | None = None,
+    **columns: str | None,
 ) -> None:
-    """The one UPDATE that moves a single delivery: from where ``MOVES`` allows, for its latest claim."""
-    stamp = rfc3339(now)
+    """The one UPDATE that moves a single delivery: from where ``MOVES`` allows, for its latest claim.
+
+    Only ``columns`` change with it: a column that is named costs a write to each index it is in, even when it stays.
+    """
     changed = db.execute(
-        f"""UPDATE delivery SET state = ?, at = ?,
-                   provider = coalesce(?, provider), message_id = coalesce(?, message_id),
-                   code = ?, reason = ?, reference = ?, retry_at = ?,
-                   sending_at = CASE WHEN ? = 'sending' THEN ? ELSE sending_at END,
-                   attempts = attempts + (? = 'claimed'), claim = claim + (? = 'claimed')
+        f"""UPDATE delivery SET state = ?, at = ?{"".join(f", {name} = ?" for name in columns)}
             WHERE id = ? AND claim = coalesce(?, claim) AND state IN ({_PLACEHOLDERS[to]})""",
-        (
-            to,
-            stamp,
-            provider,
-            message_id,
-            code,
-            reason,
-            reference,
-            rfc3339(retry_at) if retry_at else None,
-            to,
-            stamp,
-            to,
-            to,
-            delivery_id,
-            claim,
-        ),
+        (to, rfc3339(now), *columns.values(), delivery_id, claim),
     ).rowcount
     if not changed:
         row = db.execute("SELECT state FROM delivery WHERE id = ?", (delivery_id,)).fetchone()

@@ -3,7 +3,8 @@
 What decides everything is the final dot. Until it is handed to the network an unterminated message cannot be delivered
 (``Applied.NO``: another server may try); from then on only the server knows (``Applied.UNKNOWN``: nobody may). So the
 body is written and flushed without its dot, and the dot goes alone. RFC 5321 4.5.3.2.6 asks for ten minutes of patience
-for the answer: giving up sooner is how a mail arrives nine times.
+for the answer: giving up sooner is how a mail arrives nine times. Where the server offers it (RFC 2920), the envelope
+and DATA go out in one write; nothing ever goes out before the answer to DATA that belongs after it.
 
 A cancelled ``send`` closes its connection and raises ``CancelledError``; the caller cannot tell whether the dot was
 out, so its ledger row stays ``sending``, which the crash rule turns into *unknown*.
@@ -15,7 +16,7 @@ import asyncio
 import hashlib
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -33,11 +34,11 @@ from aicmo.gateways.pool import Pool
 from aicmo.gateways.sasl import as_echoed
 from aicmo.gateways.settings import Limits
 from aicmo.gateways.smtp_reply import Reply, asked_to_wait_until, judge, read_reply
+from aicmo.gateways.smtp_session import SmtpSession
 from aicmo.gateways.tls import tls_problem, verifying_context
 from aicmo.text import shown
 
 DEFAULT_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-QUIT_PATIENCE_S = 2.0
 TOKEN_FRESH_S = 60.0
 """Connections that open within so long share an access token; later ones ask for one that has not run out."""
 SECRETS_MASKED = 4
@@ -112,7 +113,7 @@ class SmtpProvider:
         self._clock = clock
         self._limits = settings.limits.model_dump(exclude_none=True)
         self._tls: ssl.SSLContext | None = None
-        self._pool: Pool[_Connection] = Pool(
+        self._pool: Pool[SmtpSession] = Pool(
             size=settings.connections,
             idle_s=settings.idle_seconds,
             uses=settings.messages_per_connection,
@@ -173,11 +174,11 @@ class SmtpProvider:
         started, way = self._clock.monotonic(), _Way()
         try:
             async with self._pool.slots:
-                connection = await self._open(way)
+                session = await self._open(way)
         except (_Refused, _Unsendable, AicmoError, aiosmtplib.SMTPException, OSError) as error:
             return self._failed(error, way, self._clock.monotonic() - started)
         latency_s = self._clock.monotonic() - started
-        await connection.quit()
+        await session.quit()
         return Attempt(self.name, Outcome.OK, Applied.NO, way.phase, latency_s=latency_s)
 
     async def close(self) -> None:
@@ -187,48 +188,100 @@ class SmtpProvider:
     # --- the way of one message ---------------------------------------------------------------------------------------
 
     async def _carry(self, mail: OutgoingMail, before_body: BeforeBody, way: _Way) -> Reply:
-        connection = self._pool.take()
-        pooled = connection is not None
+        session = self._pool.take()
+        pooled = session is not None
         while True:
-            if connection is None:
-                connection = await self._open(way)
+            if session is None:
+                session = await self._open(way)
             try:
-                reply = await self._transact(connection, mail, before_body, way)
+                reply = await self._transact(session, mail, before_body, way)
             except BaseException as error:
                 if pooled and way.phase == "mail" and _is_gone(error):
-                    # The server had closed it while it was idle. No recipient was named yet: a fresh one begins anew.
-                    connection.abort()
-                    connection, pooled = None, False
+                    # The server had closed it while it was idle. Nothing of it was taken: a fresh one begins anew.
+                    session.abort()
+                    session, pooled = None, False
                     continue
-                if _leaves_session(error, way) and await connection.reset(self.settings.timeout_seconds):
-                    await self._pool.put(connection)
+                if _leaves_session(error, way) and await self._reset(session):
+                    await self._pool.put(session)
                 else:
-                    connection.abort()
+                    session.abort()
                 raise
-            await self._pool.put(connection)
+            await self._pool.put(session)
             return reply
 
-    async def _transact(self, connection: _Connection, mail: OutgoingMail, before_body: BeforeBody, way: _Way) -> Reply:
+    async def _reset(self, session: SmtpSession) -> bool:
+        """RSET after a refused envelope; whether the session can go on."""
+        if not session.alive:
+            return False
+        try:
+            session.say(b"RSET\r\n")
+            return (await session.answer(self.settings.timeout_seconds))[0] == 250
+        except OSError:
+            return False
+        except asyncio.CancelledError:
+            session.abort()
+            raise
+
+    async def _transact(self, session: SmtpSession, mail: OutgoingMail, before_body: BeforeBody, way: _Way) -> Reply:
         way.phase = "mail"
-        await self._command(connection, b"MAIL", *_mail_arguments(connection, mail))
-        way.phase = "rcpt"
-        await self._command(connection, b"RCPT", b"TO:<" + mail.recipient.encode() + b">")
-        way.phase = "data"
-        await self._begin_data(connection, before_body)
+        envelope = (_mail_command(session, mail), b"RCPT TO:<" + mail.recipient.encode() + b">\r\n", b"DATA\r\n")
+        if session.pipelines:
+            await self._say_at_once(session, envelope, way)
+            try:
+                await before_body()
+            except Exception as error:
+                raise _LedgerRaised(error) from None
+        else:
+            await self._command(session, envelope[0])
+            way.phase = "rcpt"
+            await self._command(session, envelope[1])
+            way.phase = "data"
+            await self._begin_data(session, before_body)
         way.phase = "body"
-        reply = self._read(*await connection.deliver(_dots_doubled(mail.raw), way, self.settings))
-        if way.phase != "reply" or not 200 <= reply.code < 300:
+
+        def before_dot() -> None:
+            way.phase, way.dot_sent = "reply", True
+
+        patience = self.settings
+        code, text = await session.deliver(
+            _dots_doubled(mail.raw), before_dot, body_s=patience.timeout_seconds, answer_s=patience.final_reply_seconds
+        )
+        reply = self._read(code, text)
+        if not way.dot_sent or not 200 <= code < 300:
             raise _Refused(reply)
         return reply
 
-    async def _begin_data(self, connection: _Connection, before_body: BeforeBody) -> None:
+    async def _say_at_once(self, session: SmtpSession, envelope: Sequence[bytes], way: _Way) -> None:
+        """The envelope and DATA in one write. Each answer is heard in its turn, so that the first refusal is told."""
+        session.say(b"".join(envelope), answers=len(envelope))
+        refusal: _Refused | None = None
+        for phase in ("mail", "rcpt", "data"):
+            if refusal is None:
+                way.phase = phase
+            try:
+                code, text = await session.answer(self.settings.timeout_seconds)
+            except OSError:
+                if refusal is None:
+                    raise
+                break
+            if code == 354 and phase == "data":
+                if refusal is not None:
+                    session.abort()  # it waits for a message to nobody; one that never ends is never delivered
+            elif phase == "data" or not 200 <= code < 300:
+                refusal = refusal or _Refused(self._read(code, text))
+                if code == 421:
+                    break  # the server leaves
+        if refusal is not None:
+            raise refusal
+
+    async def _begin_data(self, session: SmtpSession, before_body: BeforeBody) -> None:
         """DATA, while the ledger writes: one wait for both. Returns when both are done and good."""
         ledger = asyncio.ensure_future(_awaited(before_body))
         refused: Exception | None = None
         try:
             try:
-                await self._command(connection, b"DATA", expect=354)
-            except (_Refused, aiosmtplib.SMTPException, OSError) as error:
+                await self._command(session, b"DATA\r\n", expect=354)
+            except (_Refused, OSError) as error:
                 refused = error
             await asyncio.wait([ledger])
         except asyncio.CancelledError:
@@ -239,19 +292,19 @@ class SmtpProvider:
         if refused is not None:
             raise refused
 
-    async def _command(self, connection: _Connection, *words: bytes, expect: int = 0) -> Reply:
-        reply = self._read(*await connection.client.execute_command(*words))
-        if not (reply.code == expect if expect else 200 <= reply.code < 300):
-            raise _Refused(reply)
-        return reply
+    async def _command(self, session: SmtpSession, line: bytes, *, expect: int = 0) -> None:
+        session.say(line)
+        code, text = await session.answer(self.settings.timeout_seconds)
+        if not (code == expect if expect else 200 <= code < 300):
+            raise _Refused(self._read(code, text))
 
     def _read(self, code: int, message: str) -> Reply:
         return read_reply(code, message, secrets=as_echoed(self.settings.username, self._secrets))
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
-    async def _open(self, way: _Way) -> _Connection:
-        """A connection that is encrypted and authenticated as configured.
+    async def _open(self, way: _Way) -> SmtpSession:
+        """A session that is encrypted and authenticated as configured.
 
         An access token can be withdrawn before its time, so one that is refused is renewed and shown anew, once.
         """
@@ -260,7 +313,7 @@ class SmtpProvider:
         except _TokenRefused:
             return await self._opened(way)
 
-    async def _opened(self, way: _Way) -> _Connection:
+    async def _opened(self, way: _Way) -> SmtpSession:
         settings = self.settings
         way.phase = "connect"
         if settings.username and settings.security == "none" and not is_here(settings.host):
@@ -297,7 +350,8 @@ class SmtpProvider:
             if settings.username:
                 way.phase = "auth"
                 await self._log_in(client, settings.username)
-            return _Connection(client)
+            assert isinstance(client.transport, asyncio.Transport)
+            return SmtpSession(client.transport, client.esmtp_extensions)
         except BaseException as error:
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
@@ -399,77 +453,6 @@ class _Way:
     dot_sent: bool = False
 
 
-class _Connection:
-    """A session that is ready for MAIL."""
-
-    def __init__(self, client: aiosmtplib.SMTP) -> None:
-        assert client.protocol is not None and isinstance(client.transport, asyncio.WriteTransport)
-        self.client = client
-        self.uses = 0
-        # Kept because the client forgets both when it closes, and closing must not wait for a peer that hangs.
-        self._protocol = client.protocol
-        self._transport = client.transport
-        # A drained transport is then one that holds nothing back: the body is out before the dot is written.
-        self._transport.set_write_buffer_limits(high=1, low=0)
-
-    @property
-    def alive(self) -> bool:
-        return self.client.is_connected
-
-    async def deliver(self, body: bytes, way: _Way, settings: SmtpSettings) -> tuple[int, str]:
-        """The body, then the dot; gives the server's answer.
-
-        This is the one place that goes below the client's commands, because its own DATA sends body and dot in one
-        piece. ``_drain_helper`` is what ``asyncio.StreamWriter.drain`` waits on; no public name does the same.
-        """
-        listening = asyncio.ensure_future(self._protocol.read_response())
-        try:
-            try:
-                async with asyncio.timeout(settings.timeout_seconds):
-                    self._protocol.write(body)
-                    await self._protocol._drain_helper()
-            except OSError:
-                await asyncio.sleep(0)
-                if not _has_answer(listening):
-                    raise
-            if listening.done():  # an answer before the dot: a refusal, or the end of the connection
-                return await listening
-            if not self._protocol.is_connected:
-                raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-            way.phase, way.dot_sent = "reply", True
-            self._protocol.write(b".\r\n")
-            self.uses += 1
-            async with asyncio.timeout(settings.final_reply_seconds):
-                return await listening
-        finally:
-            if not listening.done():
-                listening.cancel()
-            elif not listening.cancelled():
-                listening.exception()
-
-    async def reset(self, timeout_s: float) -> bool:
-        """RSET after a refused envelope; whether the session can go on."""
-        try:
-            return (await self.client.execute_command(b"RSET", timeout=timeout_s)).code == 250
-        except (aiosmtplib.SMTPException, OSError):
-            return False
-        except asyncio.CancelledError:
-            self.abort()
-            raise
-
-    async def quit(self) -> None:
-        try:
-            await self.client.execute_command(b"QUIT", timeout=QUIT_PATIENCE_S)
-        except (aiosmtplib.SMTPException, OSError):
-            pass  # it was going anyway
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        self._transport.abort()
-        self.client.close()
-
-
 class _Refused(Exception):
     """The server answered, and not with what the step needs."""
 
@@ -517,27 +500,27 @@ def _check(mail: OutgoingMail) -> None:
         raise _Unsendable(Outcome.INPUT, "The message has lines that do not end in CRLF.")
 
 
-def _mail_arguments(connection: _Connection, mail: OutgoingMail) -> list[bytes]:
-    """FROM and the parameters that this server understands (RFC 1870, 6152, 6531)."""
-    client = connection.client
-    words = [b"FROM:<" + mail.mail_from.encode() + b">"]
-    if client.supports_extension("size"):
-        most = client.esmtp_extensions["size"].strip()
-        if most.isdecimal() and 0 < int(most) < len(mail.raw):
+def _mail_command(session: SmtpSession, mail: OutgoingMail) -> bytes:
+    """MAIL with the parameters that this server understands (RFC 1870, 6152, 6531)."""
+    line = b"MAIL FROM:<" + mail.mail_from.encode() + b">"
+    if session.takes_size:
+        if 0 < session.most_bytes < len(mail.raw):
             raise _Unsendable(
-                Outcome.CONTENT, f"The message has {len(mail.raw)} bytes; the server takes {most}.", permanent=True
+                Outcome.CONTENT,
+                f"The message has {len(mail.raw)} bytes; the server takes {session.most_bytes}.",
+                permanent=True,
             )
-        words.append(b"SIZE=%d" % len(mail.raw))
-    if client.supports_extension("8bitmime") and not mail.raw.isascii():
-        words.append(b"BODY=8BITMIME")
+        line += b" SIZE=%d" % len(mail.raw)
+    if session.takes_8bit and not mail.raw.isascii():
+        line += b" BODY=8BITMIME"
     if not (mail.mail_from + mail.recipient).isascii():
-        if not client.supports_extension("smtputf8"):
+        if not session.takes_utf8:
             outcome = Outcome.INPUT if mail.recipient.isascii() else Outcome.RECIPIENT
             raise _Unsendable(
                 outcome, "The server takes no address with letters outside ASCII (SMTPUTF8).", permanent=True
             )
-        words.append(b"SMTPUTF8")
-    return words
+        line += b" SMTPUTF8"
+    return line + b"\r\n"
 
 
 def _dots_doubled(raw: bytes) -> bytes:
@@ -545,10 +528,6 @@ def _dots_doubled(raw: bytes) -> bytes:
     if b"\r\n." in raw:
         raw = raw.replace(b"\r\n.", b"\r\n..")
     return b"." + raw if raw.startswith(b".") else raw
-
-
-def _has_answer(listening: asyncio.Future[aiosmtplib.SMTPResponse]) -> bool:
-    return listening.done() and not listening.cancelled() and listening.exception() is None
 
 
 def _leaves_session(error: BaseException, way: _Way) -> bool:

@@ -87,11 +87,16 @@ class MessageBuilder:
         if not sender.email:
             raise InvalidInput("No sender is set.", hint="Set email under [sender] in the configuration.")
         self.template = MessageTemplate(draft)
-        self._sender = sender
         self._mail_from = wire_address(sender.email)
         self._domain = self._mail_from.rpartition("@")[2]
         self._replies_to = wire_address(sender.reply_to or sender.email)
-        self._campaign_name = campaign_name
+        self._known = {
+            "sender": {"name": sender.name, "email": sender.email},
+            "campaign": {"name": campaign_name},
+            "postal_address": sender.postal_address,
+        }
+        self._unsubscribe_at = f"mailto:{quote(self._replies_to, safe='@')}?subject=unsubscribe-"
+        self._date = (0, "")
         # "=_" cannot occur in quoted-printable text (RFC 2045 6.7), so the boundary can never meet a body.
         boundary = f"=_aicmo_{hashlib.sha256((draft.hash + boundary_seed).encode()).hexdigest()[:24]}"
         self._from = f"From: {mailbox(sender.name, self._mail_from, header='From')}\r\n"
@@ -112,15 +117,7 @@ class MessageBuilder:
 
     def fill(self, recipient: Recipient) -> Filled:
         """The words alone. Raises ``TemplateInvalid``."""
-        return self.template.fill(
-            {
-                **recipient.values,
-                "sender": {"name": self._sender.name, "email": self._sender.email},
-                "campaign": {"name": self._campaign_name},
-                "unsubscribe": self._unsubscribe(recipient),
-                "postal_address": self._sender.postal_address,
-            }
-        )
+        return self.template.fill({**recipient.values, **self._known, "unsubscribe": self._unsubscribe(recipient)})
 
     def build(self, recipient: Recipient, now: datetime) -> BuiltMessage:
         """The finished message. Raises ``TemplateInvalid``, or ``HeaderMismatch`` when a value would have added a
@@ -133,7 +130,7 @@ class MessageBuilder:
             f"{self._from}"
             f"To: {mailbox(name, to, header='To')}\r\n"
             f"Subject: {unstructured(words.subject, name='Subject')}\r\n"
-            f"Date: {format_datetime(now)}\r\n"
+            f"Date: {self._date_of(now)}\r\n"
             f"Message-ID: {message_id}\r\n"
             f"List-Unsubscribe: <{self._unsubscribe(recipient)}>\r\n"
             f"{self._static}"
@@ -146,7 +143,14 @@ class MessageBuilder:
 
     def _unsubscribe(self, recipient: Recipient) -> str:
         """A mailto that names the delivery: works with no web server (RFC 2369 3.2)."""
-        return f"mailto:{quote(self._replies_to, safe='@')}?subject=unsubscribe-{recipient.token}"
+        return self._unsubscribe_at + recipient.token
+
+    def _date_of(self, now: datetime) -> str:
+        """In the words of RFC 5322, which are those of the message before for as long as it is the same second."""
+        second = int(now.timestamp())
+        if self._date[0] != second:
+            self._date = second, format_datetime(now)
+        return self._date[1]
 
 
 def _quoted(text: str) -> bytes:

@@ -68,15 +68,17 @@ class MessageTemplate:
         self._subject = _compile(_environment(html=False), draft.subject, "subject")
         self._text = _compile(_environment(html=False), html_to_text(html), "body")
         self._html = _compile(_environment(html=True), html, "body")
+        self._globals = dict(self._html.globals)
         self.variables = frozenset(_variables(draft.subject) | _variables(html)) - ALWAYS_GIVEN
         """The contact's fields it uses, with or without a default."""
 
     def fill(self, values: Mapping[str, object]) -> Filled:
         """The words for one recipient; ``values`` holds filled fields only. Raises ``TemplateInvalid``."""
+        known = {**self._globals, **values}
         return Filled(
-            subject=one_line(_render(self._subject, values)),
-            text=_BLANK_LINES.sub("\n\n", _render(self._text, values)).strip() + "\n",
-            html=_render(self._html, values),
+            subject=one_line(_render(self._subject, known)),
+            text=_BLANK_LINES.sub("\n\n", _render(self._text, known)).strip() + "\n",
+            html=_render(self._html, known),
         )
 
 
@@ -171,11 +173,12 @@ def _syntax(error: Any, part: str) -> TemplateInvalid:
     )
 
 
-def _render(template: Template, values: Mapping[str, object]) -> str:
+def _render(template: Template, known: dict[str, Any]) -> str:
+    """What ``template.render`` does, without copying what is ``known`` for each part of a message."""
     from jinja2 import TemplateError, UndefinedError
 
     try:
-        return template.render(values)
+        return "".join(template.root_render_func(template.new_context(known, shared=True)))
     except UndefinedError as error:
         found = _UNDEFINED.search(str(error.message))
         name = (found[1] or found[2]) if found else "a field"

@@ -1,0 +1,168 @@
+"""The sender's writes to the ledger, those of several workers in one job.
+
+While one transaction is on its way to the disk, what the workers ask for meanwhile is gathered for the next. In it go
+first the outcomes, then the writes before a body, then the claims, all of them in one statement: so whoever lets a body
+go comes after the outcome that made room for it, and a pause that follows from an outcome holds for all behind it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from aicmo.clock import Clock
+from aicmo.errors import IllegalTransition
+from aicmo.store import Database, campaigns, deliveries, suppressions
+from aicmo.store.campaigns import CampaignStatus
+from aicmo.store.deliveries import Claimed, Refusal, Verdict
+from aicmo.store.suppressions import SuppressionReason
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a delivery, and what follows from it in the same transaction."""
+
+    delivery: Claimed
+    verdict: Verdict
+    dead_address: bool = False
+    """Nobody will ever read mail there: it is suppressed."""
+    pause: str = ""
+    """Why its campaign is paused, if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A message whose body asks to leave."""
+
+    delivery: Claimed
+    message_id: str
+    provider: str
+    limits: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Request:
+    """What one worker waits for."""
+
+    done: asyncio.Future[None]
+    settlement: Settlement | None = None
+    claims: bool = False
+    body: _Body | None = None
+    claimed: Claimed | None = None
+    refusal: Refusal | None = None
+    problem: Exception | None = None
+
+
+class Ledger:
+    """For the workers of one event loop."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+        self._requests: list[_Request] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def settle_and_claim(self, settlement: Settlement | None, *, claim: bool) -> Claimed | None:
+        """Write down what became of the last delivery and take the next one that is due, if one is.
+
+        Cancelling the caller keeps the outcome and takes nothing more. Raises ``IllegalTransition`` when the delivery
+        is not the caller's any more.
+        """
+        request = _Request(self._future(), settlement, claim)
+        await self._written_with_others(request)
+        return request.claimed
+
+    async def let_go(
+        self, delivery: Claimed, message_id: str, provider: str, limits: Mapping[str, int]
+    ) -> Refusal | None:
+        """``deliveries.let_go``: when this returns ``None``, the row is ``sending`` on disk."""
+        request = _Request(self._future(), body=_Body(delivery, message_id, provider, limits))
+        await self._written_with_others(request)
+        return request.refusal
+
+    async def idle(self) -> None:
+        """Return when everything that was asked for is on disk."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _future(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    async def _written_with_others(self, request: _Request) -> None:
+        self._requests.append(request)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write(), name="aicmo-ledger")
+        await request.done
+
+    async def _write(self) -> None:
+        try:
+            while self._requests:
+                # Of a worker that was cancelled meanwhile, the outcome is true all the same; its body stays.
+                asked, self._requests = self._requests, []
+                together = [each for each in asked if each.settlement is not None or not each.done.cancelled()]
+                for each in together:
+                    each.claims = each.claims and not each.done.cancelled()
+                try:
+                    await self._db.awrite(partial(_write_down, together=together, now=self._clock.now()))
+                except Exception as error:  # nothing was written: each of them has to know
+                    for each in together:
+                        each.problem = error
+                for each in together:
+                    _tell(each)
+        finally:
+            self._writing = None
+
+
+def _write_down(db: sqlite3.Connection, together: Sequence[_Request], now: datetime) -> None:
+    """On the writing thread. What is not a worker's any more is its own problem; anything else undoes all of it."""
+    for each in together:
+        if each.settlement is not None:
+            try:
+                _settle(db, each.settlement, now)
+            except IllegalTransition as problem:
+                each.problem = problem
+    for each in together:
+        if (body := each.body) is not None:
+            try:
+                each.refusal = deliveries.let_go(db, body.delivery, body.message_id, body.provider, body.limits, now)
+            except IllegalTransition as problem:
+                each.problem = problem
+    claiming = [each for each in together if each.claims and each.problem is None]
+    for each, claimed in zip(claiming, _claim(db, len(claiming), now), strict=False):
+        each.claimed = claimed
+
+
+def _settle(db: sqlite3.Connection, settlement: Settlement, now: datetime) -> None:
+    delivery = settlement.delivery
+    deliveries.settle(db, delivery, settlement.verdict, now)
+    if settlement.dead_address:
+        source = f"campaign {delivery.campaign_id}: {settlement.verdict.code}"
+        suppressions.add(db, delivery.address, SuppressionReason.BOUNCED, source, now)
+    if settlement.pause and campaigns.get(db, delivery.campaign_id).status is CampaignStatus.RUNNING:
+        campaigns.move(db, delivery.campaign_id, CampaignStatus.PAUSED, pause_reason=settlement.pause)
+
+
+def _claim(db: sqlite3.Connection, most: int, now: datetime) -> list[Claimed]:
+    """What is due next, of the oldest running campaign first."""
+    claimed: list[Claimed] = []
+    if most:
+        for campaign_id in campaigns.running_ids(db):
+            claimed += deliveries.claim(db, campaign_id, now, most=most - len(claimed))
+            if len(claimed) == most:
+                break
+    return claimed
+
+
+def _tell(request: _Request) -> None:
+    if request.done.done():
+        return
+    if request.problem is None:
+        request.done.set_result(None)
+    else:
+        request.done.set_exception(request.problem)
