@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aicmo_tui.cli import output
+from aicmo_tui.cli.people import left_alone
 from aicmo_tui.cli.verb import AT_MOST, PARTLY_FAILED, ROW_ID, Run, verb
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ def _tell(run: Run, name: str, done: str, turned: Reverted | None) -> int:
     else:
         whom = "1 person" if turned.people == 1 else f"{turned.people:,} people"
         text = [f"{'Would be: ' if run.dry_run else ''}{done}: {turned.change.summary} ({whom})"]
-    text += [
-        f"▲ {each.email or 'somebody deleted'}: {each.field} stays “{each.now}”, not “{each.wanted}”" for each in kept
-    ]
+    text += left_alone(kept)
     output.document(record, run.form, text)
     return PARTLY_FAILED if kept else 0

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aicmo.crm import Contact
 
 _COLUMNS = ["email", "first_name", "last_name", "company", "title", "phone", "stage", "tags", "domain", "created_at"]
+_NOBODY = "Nobody is there yet. Import people with: aicmo contact import FILE"
 
 
 @click.group()
@@ -42,7 +43,7 @@ def list_(run: Run, query: tuple[str, ...], limit: int | None, sort: str) -> Non
         total = workspace.crm.count(words) if run.form.is_text else 0
         found = (contact_record(each) for each in workspace.crm.iterate(words, limit=shown, sort=sort))
         columns = ["email", "first_name", "last_name", "company", "stage", "tags"] if run.form.is_text else _COLUMNS
-        output.rows(found, run.form, columns, empty="Nobody like that. Import people with: aicmo contact import FILE")
+        output.rows(found, run.form, columns, empty="Nobody like that." if words else _NOBODY)
     if total > shown > 0:
         run.say(f"{shown:,} of {total:,}; --limit shows more.")
 

@@ -61,7 +61,7 @@ def import_(
                 policy=parse_policies(policies),
                 tags=tags,
                 dry_run=run.dry_run,
-                rejected_file=Path(rejected) if rejected else beside.with_suffix(".rejected.csv"),
+                rejected_file=Path(rejected) if rejected else beside.parent / f"{beside.stem}.rejected.csv",
                 plan_file=Path(plan) if plan else None,
                 encoding=encoding,
                 saved_mapping=not no_saved_mapping,

@@ -43,24 +43,31 @@ def merge(run: Run, survivor: str | None, other: str | None, chosen: tuple[str, 
         return
     if survivor is None or other is None:
         raise InvalidInput("Two people are merged.", hint="Name them: aicmo contact merge SURVIVOR OTHER")
+    from aicmo.crm.editing import field_key
+
     with run.open_workspace() as workspace:
         plan: MergePlan = workspace.duplicates.plan(survivor, other)
         agree(run, f"Merge {plan.other.email} into {plan.survivor.email}?")
-        merged = workspace.duplicates.merge(survivor, other, dict(pair(each) for each in chosen))
+        said = {field_key(name): value for name, value in map(pair, chosen)}
+        merged = workspace.duplicates.merge(survivor, other, said)
+    gained = {name: value for name, value in plan.gained.items() if name not in said}
+    kept = [choice for choice in plan.choices if choice.field not in said]
     record = {
         "schema": "aicmo.contact.merge/1",
         "status": "dry_run" if run.dry_run else "done",
         "survivor": merged.survivor,
         "other": merged.other,
-        "gained": {**plan.gained, **dict.fromkeys((f"tag.{tag}" for tag in plan.tags), "yes")},
-        "kept": {choice.field: {"kept": choice.kept, "other": choice.other} for choice in plan.choices},
+        "gained": {**gained, **dict.fromkeys((f"tag.{tag}" for tag in plan.tags), "yes")},
+        "kept": {choice.field: {"kept": choice.kept, "other": choice.other} for choice in kept},
+        "set": said,
         "stage": plan.stage,
-        "change": None if run.dry_run else merged.change_id,
+        "change_id": None if run.dry_run else merged.change_id,
     }
-    said = "Would merge" if run.dry_run else "Merged"
-    text = [f"{said} {merged.other} into {merged.survivor}, {plan.stage}."]
-    text += [f"  gains {name}: {value}" for name, value in plan.gained.items()]
-    text += [f"  keeps {each.field}: {each.kept}, not {each.other}" for each in plan.choices]
+    would = "Would merge" if run.dry_run else "Merged"
+    text = [f"{would} {merged.other} into {merged.survivor}, {plan.stage}."]
+    text += [f"  gains {name}: {value}" for name, value in gained.items()]
+    text += [f"  keeps {each.field}: {each.kept}, not {each.other}" for each in kept]
+    text += [f"  says {name}: {value}, as you said" for name, value in said.items()]
     if not run.dry_run:
         text.append(f"Take it back with: aicmo undo {merged.change_id}")
     output.document(record, run.form, text)
@@ -92,7 +99,7 @@ def _merge_exact(run: Run) -> None:
         "schema": "aicmo.contact.merge/1",
         "status": "dry_run" if run.dry_run else "done",
         "merged": [{"survivor": each.survivor, "other": each.other} for each in done.merged],
-        "change": None if run.dry_run else done.change_id,
+        "change_id": None if run.dry_run else done.change_id,
     }
     said = "Would merge" if run.dry_run else "Merged"
     text = [f"{said} {each.other} into {each.survivor}" for each in done.merged[:20]]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aicmo_tui.cli import output
-from aicmo_tui.cli.people import agree
+from aicmo_tui.cli.people import agree, left_alone
 from aicmo_tui.cli.verb import AT_MOST, PARTLY_FAILED, ROW_ID, Run, verb
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def undo(run: Run, number: int) -> int:
     }
     whom = "1 person" if undone.people == 1 else f"{undone.people:,} people"
     text = [f"{'Would be undone' if run.dry_run else 'Undone'} for {whom}: {undone.change.summary}"]
-    text += [f"▲ {each.email or 'somebody deleted'}: {each.field} changed since, and stays" for each in undone.kept]
+    text += left_alone(undone.kept)
     if undone.unnamed:
         text.append(f"▲ {undone.unnamed:,} more people stay, because something happened to them since")
     output.document(record, run.form, text)

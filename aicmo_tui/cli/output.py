@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from typing import Any, TextIO
 
 from aicmo.errors import InvalidInput
@@ -19,6 +20,8 @@ from aicmo.text import one_line, plain
 Row = Mapping[str, Any]
 WIDEST = 60
 """Cells of a column of text; what is wider ends in an ellipsis. JSON and CSV are never cut."""
+NARROWEST = 12
+"""What a column keeps where the terminal is too narrow for a row. Only a terminal's rows are narrowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +157,27 @@ def _table(found: Sequence[Row], columns: Sequence[str], empty: str, numbers: Se
     cells = [[_fitted(one_line(_number(row[c]) if c in numbers else _cell(row[c]))) for c in columns] for row in found]
     heads = [name.replace("_", " ").upper() for name in columns]
     widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
+    if sys.stdout.isatty():
+        _narrow(widths, get_terminal_size().columns)
     for each in (heads, *cells):
         parts = [
-            text.rjust(width) if name in numbers else set_cell_size(text, width)
+            text.rjust(width) if name in numbers else set_cell_size(_fitted(text, width), width)
             for text, width, name in zip(each, widths, columns, strict=True)
         ]
         line("  ".join(parts).rstrip())
 
 
-def _fitted(text: str) -> str:
+def _narrow(widths: list[int], room: int) -> None:
+    """Take from the widest column until a row fits on a line; none becomes narrower than ``NARROWEST``."""
+    room -= 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+
+
+def _fitted(text: str, width: int = WIDEST) -> str:
     from rich.cells import cell_len, set_cell_size
 
-    return text if cell_len(text) <= WIDEST else set_cell_size(text, WIDEST - 1) + "…"
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
 def _number(value: Any) -> str:

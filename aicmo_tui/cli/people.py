@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 from aicmo.errors import ApprovalNeeded, InvalidInput
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from aicmo.crm import Contact
+    from aicmo.store.changes import Kept
     from aicmo_tui.cli.verb import Run
 
 QUERY = (
     "QUERY is words to look for and terms such as tag:vip -stage:new (domain:acme.com or score:>=60) last_reply:<30d; "
     "none is everybody. docs/queries.md has them all."
 )
+NAMED = 20
+"""How many of those whom an undo left alone are named in text."""
 
 
 def contact_record(found: Contact) -> dict[str, Any]:
@@ -32,6 +37,16 @@ def contact_record(found: Contact) -> dict[str, Any]:
         "created_at": found.created_at,
         "updated_at": found.updated_at,
     }
+
+
+def left_alone(kept: Sequence[Kept]) -> Iterator[str]:
+    """Lines that name what an undo or a redo left as it is, the first twenty."""
+    from aicmo.crm.history import told
+
+    lines = list(told(kept))
+    yield from (f"▲ {line}" for line in lines[:NAMED])
+    if more := len(lines[NAMED:]):
+        yield f"▲ … and {more:,} more; --json names them all."
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from aicmo_tui.cli.verb import AT_MOST, Run, verb
 
 if TYPE_CHECKING:
     from aicmo.store.next_actions import Planned
+    from aicmo.store.touches import Quiet
 
 
 @verb()
@@ -37,12 +38,16 @@ def today(run: Run, days: int | None, limit: int, ics: str | None) -> None:
         "quiet": [asdict(each) for each in day.quiet],
         "ics": ics,
     }
-    text = [f"overdue  {each.due}  {each.text}  {each.name} <{each.email}>" for each in day.overdue]
-    text += [f"today    {each.text}  {each.name} <{each.email}>" for each in day.due]
-    text += [f"silent since {each.last_touch[:10]}  {each.name} <{each.email}>  {each.company}" for each in day.quiet]
+    text = [f"overdue  {each.due}  {each.text}  {_who(each)}" for each in day.overdue]
+    text += [f"today    {each.text}  {_who(each)}" for each in day.due]
+    text += [f"silent since {each.last_touch[:10]}  {_who(each)}  {each.company}".rstrip() for each in day.quiet]
     output.document(record, run.form, text or ["Nothing is due, and nobody was silent for too long."])
     if ics is not None:
         run.say(f"The plans are in {ics}.")
+
+
+def _who(each: Planned | Quiet) -> str:
+    return f"{each.name} <{each.email}>" if each.name else each.email
 
 
 def _planned(planned: Planned) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -146,3 +147,74 @@ def test_half_a_plan_is_refused(words: list[str], people: CommandLine) -> None:
 
 def test_a_calendar_that_cannot_be_written_is_one_sentence(aicmo: CommandLine, tmp_path: Path) -> None:
     assert "cannot be written" in aicmo("today", "--ics", tmp_path, "--json", code=6).error["message"]
+
+
+def test_what_an_undo_left_alone_is_told_in_a_sentence(people: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("email,title\nann@one.example,Countess\ndi@one.example,\n")
+    number = people("contact", "import", tmp_path / "people.csv", "--json").document["id"]
+    people("contact", "edit", "ann@one.example", "--title", "Boss")
+    people("contact", "tag", "di@one.example", "--add", "vip")
+    told = people("import", "undo", number, "--yes", code=5).out.splitlines()
+    assert told[1:] == [
+        "▲ ann@one.example: title stays “Boss”, and is not empty again.",
+        "▲ di@one.example stays, because of what came since: tag.vip.",
+    ]
+    change = people("change", "list", "--json").document[2]
+    refused = people("undo", change["id"], "--json", code=6).error
+    assert change["summary"].startswith("Imported") and refused["hint"] == "Import its file again."
+
+
+def test_who_cannot_be_brought_back_is_told_why(people: CommandLine) -> None:
+    people("contact", "delete", "ann@one.example", "--yes")
+    people("contact", "add", "ann@one.example")
+    deleted = people("change", "list", "--json").document[1]["id"]
+    told = people("undo", deleted, code=5).out
+    assert "▲ ann@one.example is not brought back: somebody else has that address now." in told
+
+
+def test_an_import_that_changed_nobody_is_no_step_of_undo(people: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("email\nann@one.example\n")
+    people("contact", "edit", "ann@one.example", "--title", "Boss")
+    people("contact", "import", tmp_path / "people.csv")
+    assert people("undo", "--json").document["summary"] == "Edited ann@one.example: title"
+    people("contact", "import", tmp_path / "people.csv")
+    assert people("redo", "--json").document["summary"] == "Edited ann@one.example: title"
+
+
+def test_a_merge_tells_what_was_chosen(people: CommandLine) -> None:
+    people("contact", "edit", "ann@one.example", "--title", "Boss", "--company", "Acme")
+    people("contact", "edit", "bob@one.example", "--title", "Countess", "--company", "Engines", "--field", "City=Rome")
+    words = ("contact", "merge", "ann@one.example", "bob@one.example", "--set", "title=Lady", "--set", "city=Bonn")
+    told = people(*words, "--yes", "--json").document
+    assert told["set"] == {"title": "Lady", "field.city": "Bonn"} and told["gained"] == {}
+    assert told["kept"] == {"company": {"kept": "Acme", "other": "Engines"}}
+    assert people("undo", told["change_id"], "--json").document["people"] == 2
+    assert "  says title: Lady, as you said" in people(*words, "--yes").out.splitlines()
+
+
+def test_a_field_is_cleared_by_the_name_it_is_shown_by(people: CommandLine) -> None:
+    people("contact", "edit", "ann@one.example", "--field", "Pet name=Rex")
+    changed = people("contact", "edit", "ann@one.example", "--clear", "field.pet_name", "--json").document
+    assert changed["examples"][0]["before"] == {"field.pet_name": "Rex"}
+
+
+def test_a_consent_is_of_the_day_it_is_here(people: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # fourteen hours ahead of UTC
+    time.tzset()
+    try:
+        here = datetime.now().date().isoformat()
+        words = ("contact", "consent", "ann@one.example", "--purpose", "news", "--source", "form")
+        assert people(*words, "--given", "--at", here).out.startswith(f"{here}  news  given")
+        assert "Did they agree?" in people(*words, "--given", "--withdrawn", "--json", code=6).error["message"]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_folder_is_no_list_of_people(people: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert people("contact", "import", ".", "--json", code=6).error["code"] == "invalid"
+
+
+def test_only_who_has_nobody_is_told_to_import(people: CommandLine) -> None:
+    assert people("contact", "list", "tag:nobody").err == "Nobody like that.\n"

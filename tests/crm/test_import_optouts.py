@@ -110,3 +110,9 @@ def test_of_a_whole_audience_only_those_who_left_are_suppressed(db: Database, im
 def test_a_reason_nobody_knows_is_refused(db: Database) -> None:
     with pytest.raises(InvalidInput, match="There is no reason “because”"):
         suppress(db, "ann@x.example\n", reason="because")
+
+
+def test_a_list_of_opt_outs_without_a_clear_column_says_what_to_do_about_it(db: Database) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        suppress(db, "who,where\nann,home\n")
+    assert refused.value.hint == "Name the right one email in the first line."

@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aicmo.crm import CRMRepository
+from aicmo.crm.duplicates import Duplicates
+from aicmo.crm.history import History, told
 from aicmo.crm.merging import better_of, merge, plan_merge
 from aicmo.crm.similarity import find_duplicates, mail_variant, phone_key, profile_key
-from aicmo.errors import InvalidInput
+from aicmo.errors import IllegalTransition, InvalidInput
 from aicmo.store import (
     Database,
     changes,
@@ -138,6 +140,66 @@ def test_a_merge_of_merged_people_is_undone_step_by_step(db: Database) -> None:
         assert connection.execute("SELECT count(*) FROM alias").fetchone()[0] == 0
 
     db.write(work)
+
+
+def test_a_merge_whose_survivor_went_on_to_another_is_not_undone_before_that_one(
+    db: Database, crm: CRMRepository
+) -> None:
+    for email in ("a@x.example", "b@x.example", "c@x.example"):
+        crm.add(email)
+    note = events.Event(crm.get("c@x.example").id, "note", NOW, text="theirs")
+    db.write(lambda connection: events.add(connection, note))
+    before, history, both = db.read(everything), History(db), Duplicates(db, crm)
+    first = both.merge("b@x.example", "c@x.example").change_id
+    second = both.merge("a@x.example", "b@x.example").change_id
+    merged = db.read(everything)
+    with pytest.raises(IllegalTransition) as refused:
+        history.undo(first)
+    assert f"aicmo undo {second}" in refused.value.hint and db.read(everything) == merged
+    history.undo(second)
+    history.undo(first)
+    assert db.read(everything) == before
+    history.redo(second)
+    with pytest.raises(IllegalTransition):
+        history.redo(first)
+
+
+def test_whoever_others_were_merged_into_stays_when_their_coming_is_undone(db: Database, crm: CRMRepository) -> None:
+    crm.add("a@x.example")
+    coming = History(db).list()[0]
+    crm.add("b@x.example")
+    Duplicates(db, crm).merge("a@x.example", "b@x.example")
+    turned = History(db).undo(coming.id)
+    assert turned is not None and list(told(turned.kept)) == ["a@x.example stays, because of what came since: merge."]
+    assert crm.get("b@x.example").email == "a@x.example"
+
+
+def test_several_who_are_one_person_become_the_best_of_them_and_what_they_were_again(
+    db: Database, crm: CRMRepository
+) -> None:
+    crm.add("j.doe@gmail.com", phone="030 1234567")
+    crm.add("jdoe@gmail.com", title="Countess", company="Acme")
+    last = crm.add("jdoe+x@gmail.com")
+    crm.edit_all([last.id], {"stage": "ENGAGED"})
+    note = events.Event(crm.get("j.doe@gmail.com").id, "note", NOW, text="theirs")
+    db.write(lambda connection: events.add(connection, note))
+    before = db.read(everything)
+    both = Duplicates(db, crm)
+    done = both.merge_pairs([pair for pair in both.find() if pair.is_exact])
+    assert [each.survivor for each in done.merged] == ["jdoe+x@gmail.com"] * 2
+    survivor = crm.get("jdoe@gmail.com")
+    assert (survivor.stage, survivor.title, survivor.phone) == ("ENGAGED", "Countess", "030 1234567")
+    History(db).undo(done.change_id)
+    assert db.read(everything) == before
+
+
+def test_two_who_were_told_apart_stay_two_though_a_third_resembles_both(db: Database, crm: CRMRepository) -> None:
+    for email in ("j.doe@gmail.com", "jdoe@gmail.com", "jdoe+x@gmail.com"):
+        crm.add(email)
+    both = Duplicates(db, crm)
+    both.tell_apart("j.doe@gmail.com", "jdoe@gmail.com")
+    assert len(both.merge_pairs(both.find()).merged) == 1
+    assert crm.get("j.doe@gmail.com").id != crm.get("jdoe@gmail.com").id
 
 
 WORDS = st.sampled_from(["", "a", "b"])

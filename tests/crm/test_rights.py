@@ -88,6 +88,64 @@ def crm_now(connection: sqlite3.Connection, address: str) -> contacts.Contact:
     return found
 
 
+def test_an_address_they_had_before_goes_too_unless_it_is_another_persons_now(
+    db: Database, crm: CRMRepository, rights: Rights
+) -> None:
+    jane = crm.add("jane.secretname@hidden-corp.example")
+    crm.edit(jane, {"email": "jane.mistyped@hidden-corp.example"})
+    crm.edit(crm.get("jane.mistyped@hidden-corp.example"), {"email": "joe@hidden-corp.example"})
+    crm.edit(crm.get("joe@hidden-corp.example"), {"email": "jane@home.example"})
+    crm.add("joe@hidden-corp.example")
+    campaign_to(db, "jane@home.example")
+    crm.edit(crm.get("jane@home.example"), {"email": "jane@other.example"})
+    assert rights.erase(["jane@other.example"]).addresses == 4
+    raw = raw_bytes(db)
+    assert all(word not in raw for word in (b"jane.secretname", b"jane.mistyped", b"jane@home", b"jane@other"))
+    reasons = db.read(
+        lambda connection: [
+            suppressions.reason_for(connection, address)
+            for address in ("jane.secretname@hidden-corp.example", "jane@home.example", "joe@hidden-corp.example")
+        ]
+    )
+    assert reasons == ["manual", "manual", ""]
+    assert crm.get("joe@hidden-corp.example").email == "joe@hidden-corp.example"
+
+
+def test_who_is_called_alike_is_left_as_they_are(db: Database, crm: CRMRepository, rights: Rights) -> None:
+    crm.add("ann@x.example")
+    alike = ("joann@x.example", "jo.ann@x.example", "jo-ann@x.example", "o'ann@x.example", "ann@x.example.com")
+    for address in alike:
+        crm.edit(crm.add(address), {"title": f"Called {address}"})
+    campaign_to(db, "joann@x.example")
+    history = changes_of(db)
+    done = rights.erase(["ann@x.example"])
+    assert (done.mentioned_in, done.remaining_in) == ((), ())
+    assert [crm.get(address).email for address in alike] == list(alike)
+    assert [crm.get(address).title for address in alike if "'" not in address] == [
+        f"Called {address}" for address in alike if "'" not in address
+    ]
+    assert db.read(lambda each: each.execute("SELECT address FROM delivery").fetchone()[0]) == "joann@x.example"
+    assert changes_of(db) == [each for each in history if "Added ann@x.example{" not in each]
+
+
+def changes_of(db: Database) -> list[str]:
+    """What can be taken back, change by change."""
+    sql = "SELECT summary || after FROM change_row JOIN change ON change.id = change_id WHERE after NOT LIKE '%o''ann%'"
+    return [row[0] for row in db.read(lambda each: each.execute(sql).fetchall())]
+
+
+def test_where_an_address_stands_in_a_key_of_ours_it_goes_too(
+    db: Database, crm: CRMRepository, rights: Rights, tmp_path: Path
+) -> None:
+    file = tmp_path / "list of jane.secretname@x.example, all.csv"
+    file.write_text(
+        "email;of jane.secretname@x.example;status\njane.secretname@x.example;1;\nb@x.example;2;unsubscribed\n"
+    )
+    crm.import_file(file, mapping={"of jane.secretname@x.example": "title"})
+    assert rights.erase(["jane.secretname@x.example"]).remaining_in == ()
+    assert b"jane.secretname@x.example" not in raw_bytes(db)
+
+
 def test_a_copy_that_still_holds_the_address_is_named(db: Database, crm: CRMRepository, rights: Rights) -> None:
     crm.add("jane@x.example")
     copy = db.path.with_name("people.rejected.csv")
@@ -121,9 +179,12 @@ def test_an_undo_cannot_bring_back_who_was_erased(db: Database, crm: CRMReposito
 
     crm.add("jane@x.example")
     crm.edit(crm.get("jane@x.example"), {"title": "Countess"})
+    crm.add("other@x.example")
+    crm.tag("", add=["vip"])
     rights.erase(["jane@x.example"])
+    assert len(db.read(changes.listed)) == 2, "a step that touched nobody else is no step any more"
     while (step := db.read(changes.next_to_undo)) is not None:
-        db.write(lambda each, step=step: changes.undo(each, step.id, "you", NOW))
+        assert db.write(lambda each, step=step: changes.undo(each, step.id, "you", NOW)).people == 1
     assert crm.count() == 0
     assert b"jane@" not in raw_bytes(db)
 

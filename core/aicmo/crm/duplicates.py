@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ from aicmo.crm.repository import CRMRepository
 from aicmo.crm.similarity import LEAST_SCORE, Pair, find_duplicates, surest_first
 from aicmo.errors import NotFound
 from aicmo.store import Database, changes, contacts, duplicates
+from aicmo.store.contacts import Contact
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +88,25 @@ class Duplicates:
         Raises ``NotFound`` or ``InvalidInput``.
         """
         one, two = self._crm.get(survivor), self._crm.get(other)
-        now, said = self._clock.now(), {_field(name): value for name, value in (chosen or {}).items()}
+        now, said = self._clock.now(), {field_key(name): value for name, value in (chosen or {}).items()}
         return self._db.write(lambda db: merge(db, one, two, said, self._actor, now))
 
     def merge_pairs(self, pairs: Sequence[Pair]) -> MergedPairs:
-        """Merge every pair, the better one surviving, as one step of undo. Who is gone by then is passed over."""
+        """Merge every pair, as one step of undo; of several who are one person the best survives. Who is gone by then
+        is passed over."""
 
         def work(db: sqlite3.Connection) -> MergedPairs:
             now, change_id = self._clock.now(), None
             done: list[Merged] = []
-            went_to: dict[str, str] = {}
-            for pair in pairs:
-                one, two = (_last(went_to, email) for email in pair.emails)
-                both = [found for email in (one, two) if (found := contacts.get(db, normalise(email).address))]
-                if one == two or len(both) < 2:
-                    continue
-                if change_id is None:
-                    change_id = changes.begin(db, "merge", "", self._actor, now)
-                done.append(merge(db, *better_of(*both), {}, self._actor, now, change_id=change_id))
-                went_to[done[-1].other] = done[-1].survivor
+            for group in _groups(db, pairs):
+                survivor = functools.reduce(lambda one, two: better_of(one, two)[0], group)
+                for other in group:
+                    if other.id == survivor.id:
+                        continue
+                    if change_id is None:
+                        change_id = changes.begin(db, "merge", "", self._actor, now)
+                    richer = contacts.get(db, survivor.address) or survivor  # by those merged so far
+                    done.append(merge(db, richer, other, {}, self._actor, now, change_id=change_id))
             if change_id is not None:
                 changes.describe(db, change_id, f"Merged {len(done):,} duplicates")
             return MergedPairs(change_id, tuple(done))
@@ -123,13 +126,21 @@ class Duplicates:
             raise NotFound(f"Nobody said that {one} and {two} are two people.", hint="See: aicmo contact duplicates")
 
 
-def _field(name: str) -> str:
-    """A field as a plan names it, or as a person does."""
-    return name if name.startswith("field.") else field_key(name)
+def _groups(db: sqlite3.Connection, pairs: Sequence[Pair]) -> list[list[Contact]]:
+    """Those who are one person by way of each other, so that each is merged once, into who survives of them all.
 
-
-def _last(went_to: Mapping[str, str], email: str) -> str:
-    """Whom somebody has become after the merges so far."""
-    while email in went_to:
-        email = went_to[email]
-    return email
+    Two who were told apart stay two, whoever resembles both.
+    """
+    two = duplicates.known_to_be_two(db)
+    groups: dict[int, dict[int, Contact]] = {}
+    for pair in pairs:
+        both = [found for email in pair.emails if (found := contacts.get(db, normalise(email).address))]
+        if len(both) < 2:
+            continue
+        one, other = (groups.setdefault(found.id, {found.id: found}) for found in both)
+        if one is other or any((min(ids), max(ids)) in two for ids in itertools.product(one, other)):
+            continue
+        one |= other
+        groups |= dict.fromkeys(other, one)
+    distinct = {id(group): group for group in groups.values()}
+    return [list(group.values()) for group in distinct.values() if len(group) > 1]

@@ -6,12 +6,33 @@ Taking back never overwrites what somebody changed since: that value is kept, an
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import groupby
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.store import Database, changes
-from aicmo.store.changes import Change, Reverted
+from aicmo.store.changes import Change, Kept, Reverted
+
+
+def told(kept: Iterable[Kept]) -> Iterator[str]:
+    """What was left alone, and why: a sentence for each value, and one for each person who stays or is gone."""
+    for _, group in groupby(kept, key=lambda each: each.contact_id):
+        of_one = list(group)
+        if not of_one[0].email:
+            yield "Somebody who is gone since is left out."
+            continue
+        if stays := [each.field.replace("_", " ") for each in of_one if each.stays]:
+            yield f"{of_one[0].email} stays, because of what came since: {', '.join(stays)}."
+        for each in of_one:
+            if each.now == changes.TAKEN:
+                yield f"{each.email} is not brought back: somebody else has that address now."
+            elif not each.stays:
+                yield f"{each.email}: {each.field} stays {_value(each.now)}, and is not {_value(each.wanted)} again."
+
+
+def _value(text: str) -> str:
+    return f"“{text}”" if text else "empty"
 
 
 class History:

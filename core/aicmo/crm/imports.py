@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.importing.resume import ACTOR, ImportLock, is_under_way
 from aicmo.errors import IllegalTransition
-from aicmo.store import Database, changes, imports
+from aicmo.store import Database, bulk, changes, imports
 from aicmo.store.changes import Reverted
 from aicmo.store.imports import Import
 
@@ -63,7 +63,7 @@ class Imports:
 
         def at_once(db: sqlite3.Connection) -> None:
             db.execute("PRAGMA foreign_keys=OFF")  # ``imports.take_away`` does their work for all people together
-            imports.widen(db)
+            bulk.widen(db)
             db.execute("BEGIN IMMEDIATE")
             try:
                 undone.append(work(db))

@@ -121,7 +121,7 @@ def map_columns(
         else:
             fields[known] = column
     if "email" not in fields:
-        fields["email"] = _column_with_addresses(header, sample, unknown)
+        fields["email"] = _column_with_addresses(header, sample, unknown, "Say which: --map COLUMN=email")
         unknown = [column for column in unknown if column != fields["email"]]
     room = MAX_CUSTOM_FIELDS - len(custom)
     for column in unknown[: max(room, 0)]:
@@ -135,7 +135,7 @@ def address_column(header: Sequence[str], sample: Sequence[Sequence[str]]) -> in
     for column, title in enumerate(header):
         if _FIELD_OF.get(fold(title)) == "email":
             return column
-    return _column_with_addresses(header, sample, range(len(header)))
+    return _column_with_addresses(header, sample, range(len(header)), "Name the right one email in the first line.")
 
 
 def custom_key(name: str) -> str:
@@ -196,8 +196,10 @@ def _explicit(header: Sequence[str], explicit: Mapping[str, str]) -> dict[int, s
     return chosen
 
 
-def _column_with_addresses(header: Sequence[str], sample: Sequence[Sequence[str]], unknown: Sequence[int]) -> int:
-    """The one column whose values look like addresses."""
+def _column_with_addresses(
+    header: Sequence[str], sample: Sequence[Sequence[str]], unknown: Sequence[int], hint: str
+) -> int:
+    """The one column whose values look like addresses. ``hint``: what to do when it cannot be told."""
     if any("@" in title for title in header):
         raise InvalidInput(
             "The first line holds an address, not the columns' names.",
@@ -208,7 +210,7 @@ def _column_with_addresses(header: Sequence[str], sample: Sequence[Sequence[str]
         which = "No column holds" if not found else "More than one column may hold"
         raise InvalidInput(
             f"{which} the e-mail address. The columns are: " + ", ".join(map(shown, header[:30])) + ".",
-            hint="Say which: --map COLUMN=email",
+            hint=hint,
         )
     return found[0]
 

@@ -150,7 +150,7 @@ def _has(value: Value) -> Node:
         return Term("next", "", ">=")
     if word.startswith("field.") and word != "field.":
         return Term("has", word)
-    return Term("has", _one_of(value, (*_COLUMNS, "name", "next"), "field"))
+    return Term("has", _one_of(value, (*_COLUMNS, "name", "next", "field.NAME"), "field"))
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -121,7 +121,8 @@ class Rights:
 
     def _holding(self, addresses: set[str]) -> list[Path]:
         sought = [address.encode() for address in addresses]
-        files = sorted(path for path in self._data_dir.rglob("*") if path.is_file())
+        own = {self._db.path.with_name(self._db.path.name + end) for end in ("", "-wal", "-shm")}  # just written anew
+        files = sorted(path for path in self._data_dir.rglob("*") if path.is_file() and path not in own)
         return [path for path in files if sought and _holds(path, sought)]
 
 

@@ -186,7 +186,7 @@ def _refuse_taken(db: sqlite3.Connection, name: str) -> None:
     if taken is not None:
         raise InvalidInput(
             f"There is a segment {shown(taken.name)} already.",
-            hint=f"It asks: {taken.query or 'everybody'}. Change it with: aicmo segment edit",
+            hint=f"It asks: {taken.query or 'everybody'}. Change it with: aicmo segment edit '{taken.name}'",
         )
 
 

@@ -30,6 +30,8 @@ State = Mapping[str, str]
 KEPT_STEPS = 200
 """How many changes can be taken back; older ones are forgotten when a new one begins, except imports."""
 _PEOPLE_AT_ONCE = 500
+TAKEN = "somebody else's"
+"""What an address is now that another person has it, so that whoever had it cannot be brought back."""
 _IMAGE, _INTO, _MOVED = "", "into", "moved"
 """What a row keeps of somebody who was taken away: all of theirs, and whom it went to, where it did."""
 
@@ -63,6 +65,8 @@ class Kept(NamedTuple):
     field: str
     now: str
     wanted: str
+    stays: bool = False
+    """The person would have been taken away, and stays because of what came since: ``field`` names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,10 @@ def with_state(entry: Entry, state: State) -> Entry:
 
 # --- finding ----------------------------------------------------------------------------------------------------------
 
+_STANDS = """by_person AND undone_at IS NULL AND id NOT IN (
+    SELECT change_id FROM import WHERE change_id IS NOT NULL AND finished_at IS NOT NULL
+        AND counts ->> 'created' = 0 AND counts ->> 'updated' = 0)"""
+"""What a person did, and can want back: an import that changed nobody is no step."""
 _CHANGE = "SELECT id, kind, summary, actor, by_person, at, undone_at FROM change"
 
 
@@ -171,7 +179,7 @@ def listed(db: sqlite3.Connection, *, limit: int = -1) -> list[Change]:
 
 def next_to_undo(db: sqlite3.Connection) -> Change | None:
     """The last thing a person did that stands."""
-    row = db.execute(f"{_CHANGE} WHERE by_person AND undone_at IS NULL ORDER BY id DESC LIMIT 1").fetchone()
+    row = db.execute(f"{_CHANGE} WHERE {_STANDS} ORDER BY id DESC LIMIT 1").fetchone()
     return _change(row) if row else None
 
 
@@ -179,7 +187,7 @@ def next_to_redo(db: sqlite3.Connection) -> Change | None:
     """What was undone last, unless a person did something else since."""
     row = db.execute(
         f"""{_CHANGE} WHERE by_person AND undone_at IS NOT NULL
-            AND id > (SELECT coalesce(max(id), 0) FROM change WHERE by_person AND undone_at IS NULL)
+            AND id > (SELECT coalesce(max(id), 0) FROM change WHERE {_STANDS})
             ORDER BY id LIMIT 1"""
     ).fetchone()
     return _change(row) if row else None
@@ -191,10 +199,12 @@ def people_changed(db: sqlite3.Connection, change_id: int) -> int:
 
 
 def touched_since(db: sqlite3.Connection, change_id: int, contact_id: int) -> list[str]:
-    """The keys of a person's state that later changes, which still stand, left different."""
+    """The keys of a person's state that later changes, which still stand, left different; ``merge`` when somebody was
+    merged into them."""
     rows = db.execute(
-        """SELECT DISTINCT key FROM change_row JOIN change ON change.id = change_id, json_each(coalesce(after, '{}'))
-           WHERE contact_id = ? AND change_id > ? AND undone_at IS NULL ORDER BY key""",
+        """SELECT key FROM change_row JOIN change ON change.id = change_id, json_each(coalesce(after, '{}'))
+           WHERE contact_id = ?1 AND change_id > ?2 AND undone_at IS NULL
+           UNION SELECT 'merge' FROM alias WHERE contact_id = ?1 AND change_id > ?2 ORDER BY key""",
         (contact_id, change_id),
     )
     return [row[0] for row in rows]
@@ -204,10 +214,14 @@ def touched_since(db: sqlite3.Connection, change_id: int, contact_id: int) -> li
 
 
 def undo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> Reverted:
-    """Take a change back. Raises ``NotFound``, or ``IllegalTransition`` when it is undone already."""
+    """Take a change back. Raises ``NotFound``, or ``IllegalTransition`` when it is undone already, or was a merge into
+    somebody who was taken away since: what was merged lies with another now."""
     change = get(db, change_id)
     if change.undone_at:
-        raise IllegalTransition(f"Change {change_id} is undone already.", hint=f"Redo it: aicmo redo {change_id}")
+        again = "Import its file again." if change.kind == "import" else f"Redo it: aicmo redo {change_id}"
+        raise IllegalTransition(f"Change {change_id} is undone already.", hint=again)
+    if change.kind == "merge":
+        _refuse_without_survivors(db, change_id)
     imported = imports.of_change(db, change_id)
     if imported is not None and imported.status == "running":
         raise IllegalTransition(
@@ -222,16 +236,37 @@ def undo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> R
 
 
 def redo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> Reverted:
-    """Do an undone change again. Raises ``NotFound``, or ``IllegalTransition`` when it stands, or was an import: whom
-    that created, its file alone still knows."""
+    """Do an undone change again. Raises ``NotFound``, or ``IllegalTransition`` when it stands, was a merge into
+    somebody who was taken away since, or was an import: whom that created, its file alone still knows."""
     change = get(db, change_id)
     if change.kind == "import":
         raise IllegalTransition("An import is not done again by itself.", hint="Import its file again.")
     if not change.undone_at:
         raise IllegalTransition(f"Change {change_id} stands.", hint=f"Undo it: aicmo undo {change_id}")
+    if change.kind == "merge":
+        _refuse_without_survivors(db, change_id)
     done = _turn(db, change, f"done again: {change.summary}", actor, now, forwards=True)
     db.execute("UPDATE change SET undone_at = NULL WHERE id = ?", (change_id,))
     return done
+
+
+def _refuse_without_survivors(db: sqlite3.Connection, change_id: int) -> None:
+    """Of merges of merged people the last is taken back first: until then, what belongs to one lies with another."""
+    row = db.execute(
+        """SELECT later.change_id FROM change_row AS merged
+           JOIN change_row AS later ON later.contact_id = merged.before ->> '$.into' AND later.after IS NULL
+           JOIN change ON change.id = later.change_id AND change.undone_at IS NULL
+           WHERE merged.change_id = ?1 AND merged.after IS NULL AND later.change_id <> ?1
+             AND later.contact_id NOT IN (SELECT id FROM contact)
+           ORDER BY later.change_id DESC LIMIT 1""",
+        (change_id,),
+    ).fetchone()
+    if row is not None:
+        since = get(db, row[0])
+        raise IllegalTransition(
+            f"Change {change_id} merged people into one who is gone since change {since.id}: {since.summary}.",
+            hint=f"Take that back first: aicmo undo {since.id}",
+        )
 
 
 def _turn(db: sqlite3.Connection, change: Change, cause: str, actor: str, now: datetime, *, forwards: bool) -> Reverted:
@@ -257,7 +292,7 @@ def _without_whom_it_created(db: sqlite3.Connection, import_id: int, done: Rever
     taken = imports.take_away(db, import_id, done.change.id, now)
     entries = contacts.by_id(db, {each.contact_id for each in taken.staying})
     kept = (
-        Kept(each.contact_id, each.email, each.since, state_of(entries[each.contact_id]).get(each.since, ""), "")
+        Kept(each.contact_id, each.email, each.since, state_of(entries[each.contact_id]).get(each.since, ""), "", True)
         for each in taken.staying
     )
     return Reverted(done.change, done.people + taken.people, (*done.kept, *kept), taken.stay - len(entries))
@@ -318,7 +353,7 @@ def _take_away(
         return 0
     since = [] if forwards else touched_since(db, change.id, contact_id)
     if since:
-        kept += [Kept(contact_id, entry.email, key, state_of(entry).get(key, ""), "") for key in since]
+        kept += [Kept(contact_id, entry.email, key, state_of(entry).get(key, ""), "", True) for key in since]
         return 0
     into = was.get(_INTO)
     if into is not None and not contacts.by_id(db, [into]):
@@ -350,7 +385,7 @@ def _bring_back(db: sqlite3.Connection, contact_id: int, target: dict[str, Any],
         return 0
     person = image["contact"][0]
     if contacts.get(db, person["address"]) is not None:
-        kept.append(Kept(contact_id, person["email"], "address", "somebody else's", person["address"]))
+        kept.append(Kept(contact_id, person["email"], "address", TAKEN, person["address"]))
         return 0
     if _INTO in target:
         people.move_back(db, target[_MOVED], target[_INTO])

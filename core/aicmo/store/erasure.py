@@ -19,13 +19,25 @@ ERASED = "erased@erased.invalid"
 SOURCE = "erased"
 _OWN_WORDS = ("content", "content_version", "approval")
 """What its author wrote and approved is not changed behind their back; ``mentions`` names it."""
+_ADDRESSES = ("address", "email", "domain")
+"""Columns that hold an address by itself: whoever is erased is gone from them, and what stands there is another's."""
 
 
 def addresses_of(db: sqlite3.Connection, contact_id: int) -> list[str]:
-    """Every spelling of every address of a person: their own, as they write it, and of those merged into them."""
+    """Every spelling of every address of a person: their own, as they write it, of those merged into them, and those
+    they had before, unless somebody else has that one now."""
     rows = db.execute(
-        """SELECT address FROM contact WHERE id = ?1 UNION SELECT email FROM contact WHERE id = ?1
-           UNION SELECT address FROM alias WHERE contact_id = ?1""",
+        """WITH former (address, email) AS (
+               SELECT before ->> 'address', before ->> 'email' FROM change_row WHERE contact_id = ?1
+               UNION SELECT after ->> 'address', after ->> 'email' FROM change_row WHERE contact_id = ?1
+               UNION SELECT address, address FROM delivery WHERE contact_id = ?1),
+           theirs (address, email) AS (
+               SELECT * FROM former WHERE coalesce(address, lower(email)) NOT IN
+                   (SELECT address FROM contact WHERE id <> ?1 UNION ALL
+                    SELECT address FROM alias WHERE contact_id <> ?1)
+               UNION SELECT address, email FROM contact WHERE id = ?1
+               UNION SELECT address, address FROM alias WHERE contact_id = ?1)
+           SELECT address FROM theirs WHERE address <> '' UNION SELECT email FROM theirs WHERE email <> ''""",
         (contact_id,),
     )
     return [row[0] for row in rows]
@@ -44,9 +56,14 @@ def erase(db: sqlite3.Connection, contact_id: int, now: datetime) -> None:
         )
     db.execute("DELETE FROM change_row WHERE contact_id = ?", (contact_id,))
     for address in addresses:
-        db.execute(
-            "DELETE FROM change_row WHERE instr(lower(before), lower(?1)) OR instr(lower(after), lower(?1))", (address,)
-        )
+        rows = db.execute(
+            """SELECT change_id, contact_id, coalesce(before, '') || coalesce(after, '') FROM change_row
+               WHERE instr(lower(before), lower(?1)) OR instr(lower(after), lower(?1))""",
+            (address,),
+        ).fetchall()
+        named = [tuple(ids) for *ids, text in rows if _named(address).search(text)]
+        db.executemany("DELETE FROM change_row WHERE change_id = ? AND contact_id = ?", named)
+    db.execute("DELETE FROM change WHERE kind <> 'import' AND id NOT IN (SELECT change_id FROM change_row)")
     db.execute("DELETE FROM contact WHERE id = ?", (contact_id,))
     _redact(db, addresses)
 
@@ -67,35 +84,41 @@ def compact(connection: sqlite3.Connection) -> None:
 def mentions(db: sqlite3.Connection, addresses: Sequence[str]) -> list[str]:
     """The titles of content that names one of the addresses."""
     found = {
-        row[0]
+        title
         for address in addresses
-        for row in db.execute(
-            """SELECT title FROM content JOIN content_version ON content_id = content.id
-               WHERE instr(lower(subject || preheader || body), lower(?))""",
+        for title, text in db.execute(
+            """SELECT title, subject || ' ' || preheader || ' ' || body AS text
+               FROM content JOIN content_version ON content_id = content.id
+               WHERE instr(lower(text), lower(?))""",
             (address,),
         )
+        if _named(address).search(text)
     }
     return sorted(found)
+
+
+def _named(address: str) -> re.Pattern[str]:
+    """Where a text names an address, and not a longer one: ``ann@x.example`` is not in ``joann@x.example``."""
+    return re.compile(rf"(?<![\w.+%-]){re.escape(address)}(?!-?\w|\.\w)", re.IGNORECASE)
 
 
 def _redact(db: sqlite3.Connection, addresses: Iterable[str]) -> None:
     for table, column in _texts(db):
         for address in addresses:
             rows = db.execute(
-                f"SELECT rowid, {column} FROM {table} WHERE instr(lower({column}), lower(?))", (address,)
+                f"SELECT DISTINCT {column} FROM {table} WHERE instr(lower({column}), lower(?))", (address,)
             ).fetchall()
-            whole = re.compile(re.escape(address), re.IGNORECASE)
-            changed = [(whole.sub(ERASED, text), number) for number, text in rows]
-            db.executemany(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE rowid = ?", changed)
+            changed = [(new, text) for (text,) in rows if (new := _named(address).sub(ERASED, text)) != text]
+            db.executemany(f"UPDATE OR REPLACE {table} SET {column} = ? WHERE {column} = ?", changed)
 
 
 def _texts(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Every column of text of every table whose rows have a number; those without are keyed by nobody's address."""
+    """Every column of every table that may name somebody in passing."""
     tables = db.execute(
-        """SELECT name FROM pragma_table_list
-           WHERE schema = 'main' AND type = 'table' AND NOT wr AND name NOT GLOB '*sqlite_*'"""
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT GLOB '*sqlite_*'"
     ).fetchall()
     for (table,) in tables:
         if table not in _OWN_WORDS:
             for (column,) in db.execute("SELECT name FROM pragma_table_info(?) WHERE type = 'TEXT'", (table,)):
-                yield table, column
+                if column not in _ADDRESSES:
+                    yield table, column

@@ -27,7 +27,9 @@ def warnings_of(
         yield f"{table.mended_cells:,} cells were not UTF-8 and were read as Windows-1252."
     if columns.left_out:
         titles = ", ".join(map(shown, columns.left_out[:5]))
-        yield f"Only {MAX_CUSTOM_FIELDS} columns can be custom fields; {len(columns.left_out)} were left out: {titles}."
+        more = ", …" if len(columns.left_out) > 5 else ""
+        out = f"{len(columns.left_out):,} were left out: {titles}{more}"
+        yield f"Only {MAX_CUSTOM_FIELDS} columns can be custom fields; {out}."
     if counts.opted_out:
         yield (
             f"{_rows(counts.opted_out)} marked in the file as unsubscribed, bounced or blocked: these people come in, "
