@@ -48,7 +48,10 @@ def start_log(file: Path, *, level: int = logging.INFO) -> logging.Handler:
 
 
 def stop_log(handler: logging.Handler) -> None:
-    logging.getLogger("aicmo").removeHandler(handler)
+    """Take off what ``start_log`` gave. Without any, records go to whoever embeds us again."""
+    logger = logging.getLogger("aicmo")
+    logger.removeHandler(handler)
+    logger.propagate = not logger.handlers
     handler.close()
 
 

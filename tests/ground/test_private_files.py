@@ -113,3 +113,13 @@ def test_a_stopped_log_leaves_no_handler_behind(tmp_path: Path) -> None:
     before = list(logging.getLogger("aicmo").handlers)
     stop_log(start_log(tmp_path / "aicmo.log"))
     assert logging.getLogger("aicmo").handlers == before
+
+
+def test_once_our_log_is_closed_records_reach_whoever_embeds_us(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with logging_to(tmp_path / "aicmo.log") as log:
+        log.error("into the file")
+    logging.getLogger("aicmo.somewhere").error("to the caller")
+    assert [record.message for record in caplog.records] == ["to the caller"]
+    assert "into the file" in (tmp_path / "aicmo.log").read_text()
