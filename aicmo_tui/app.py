@@ -43,6 +43,8 @@ THREADS = 3
 
 FRAME_STANDS_S = 0.01
 """Until the first frame has left for the terminal: importing would hold up the thread that writes it."""
+AT_REST_S = 0.2
+"""Until the first screen has read and drawn what it shows."""
 
 log = logging.getLogger("aicmo.app")
 
@@ -115,6 +117,11 @@ class AicmoApp(UnbrokenApp):
         self.call_after_refresh(gc.freeze)
         if self._sends:
             self.call_after_refresh(self.sending.start)
+        self.set_timer(AT_REST_S, self._load_ahead)
+
+    def _load_ahead(self) -> None:
+        """Load the other screens before they are asked for: the first visit is then as quick as the second."""
+        self.threads.submit(lambda: [load(mode) for mode in SCREENS])
 
     def _begin_opening(self) -> None:
         self._opening = asyncio.create_task(self._open(), name="aicmo-open")
