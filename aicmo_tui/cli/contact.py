@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from aicmo_tui.cli import output
 from aicmo_tui.cli.contact_edit import add, delete, edit, tag
-from aicmo_tui.cli.contact_enrich import ASKING, said_of
+from aicmo_tui.cli.contact_enrich import ASKING
 from aicmo_tui.cli.contact_import import import_
 from aicmo_tui.cli.contact_merge import distinct, duplicates, merge
 from aicmo_tui.cli.contact_rights import consent, erase, export_subject
+from aicmo_tui.cli.contact_show import show
 from aicmo_tui.cli.contact_story import next_, note, timeline, why
 from aicmo_tui.cli.contact_sync import sync
 from aicmo_tui.cli.people import QUERY, contact_record
 from aicmo_tui.cli.verb import AT_MOST, Run, verb
-
-if TYPE_CHECKING:
-    from aicmo.crm import Contact
 
 _COLUMNS = ["email", "first_name", "last_name", "company", "title", "phone", "stage", "tags", "domain", "created_at"]
 _NOBODY = "Nobody is there yet. Import people with: aicmo contact import FILE"
@@ -57,26 +54,6 @@ def count(run: Run, query: tuple[str, ...]) -> None:
     output.document({"count": found}, run.form, [str(found)])
 
 
-@verb(contact)
-@click.argument("email")
-def show(run: Run, email: str) -> None:
-    """Everything about one person."""
-    from aicmo.store import suppressions
-
-    with run.open_workspace() as workspace:
-        found: Contact = workspace.crm.get(email)
-        suppressed = workspace.db.read(lambda db: suppressions.reason_for(db, found.address))
-        planned = workspace.today.next_action(found.id)
-        said, said_lines = said_of(workspace, found.id)
-    plan = {"due": planned.due.isoformat(), "text": planned.text} if planned else None
-    record = {**contact_record(found), "suppressed": suppressed or None, "next": plan}
-    told = {**record, "tags": ", ".join(found.tags), "fields": ", ".join(f"{k} = {v}" for k, v in found.fields.items())}
-    if planned:
-        told["next"] = f"{planned.due} {planned.text}"
-    lines = [f"{key}: {value}" for key, value in told.items() if value]
-    output.document(record | said, run.form, lines + said_lines)
-
-
 @verb(contact, epilog=QUERY)
 @click.argument("query", nargs=-1)
 @click.option("--to", "file", metavar="FILE", help="A file for your eyes alone; else stdout.")
@@ -100,7 +77,23 @@ def export(run: Run, query: tuple[str, ...], file: str | None, subject: str | No
     output.document(record, run.form, [f"{written:,} people in {file}"])
 
 
-for _each in (import_, add, edit, tag, delete, duplicates, merge, distinct, erase, consent, why, timeline, note, next_):
+for _each in (
+    import_,
+    show,
+    add,
+    edit,
+    tag,
+    delete,
+    duplicates,
+    merge,
+    distinct,
+    erase,
+    consent,
+    why,
+    timeline,
+    note,
+    next_,
+):
     contact.add_command(_each)
 contact.add_command(sync)
 for _each in ASKING:

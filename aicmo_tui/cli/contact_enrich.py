@@ -21,7 +21,6 @@ from aicmo_tui.cli.verb import PARTLY_FAILED, Run, run_async, verb
 
 if TYPE_CHECKING:
     from aicmo.crm.enrichment import EnrichmentPipeline, EnrichmentResult, Progress, ProviderCounts, Quote
-    from aicmo.workspace import Workspace
 
 _SAID = {
     "found": "found",
@@ -92,33 +91,6 @@ def conflicts_(run: Run, query: tuple[str, ...]) -> None:
         output.rows(
             rows, run.form, ["email", "field", "value", "provider", "says", "at"], empty="Nobody says otherwise."
         )
-
-
-def said_of(workspace: Workspace, contact_id: int) -> tuple[dict[str, Any], list[str]]:
-    """What providers say of one person: as JSON tells it, and in lines for a person."""
-    pipeline = workspace.enrichment
-    verdict, facts = pipeline.verdict(contact_id), pipeline.facts(contact_id)
-    differing = {each.field for each in pipeline.conflicts_of(contact_id)}
-    record = {
-        "verification": verdict._asdict() if verdict else None,
-        "enrichment": [
-            {
-                "field": it.field,
-                "provider": it.provider,
-                "value": it.value,
-                "at": it.at,
-                "conflict": it.field in differing,
-            }
-            for it in facts
-        ],
-    }
-    lines = (
-        [f"address: {verdict.status} ({verdict.word}), says {verdict.provider} {verdict.at[:10]}"] if verdict else []
-    )
-    for it in facts:
-        mark = "▲ " if it.field in differing else "  "
-        lines.append(f"{mark}{it.field}: {it.value}, says {it.provider} {it.at[:10]}")
-    return record, lines
 
 
 def _ask(run: Run, name: str, query: str, capability: str, **wishes: Any) -> int:

@@ -48,7 +48,7 @@ def import_(
 ) -> int:
     """Import people from CSV, TSV, JSON, NDJSON or vCard; known ones are updated, never doubled. Exits 5 when rows were
     rejected."""
-    from aicmo.crm.importing import parse_policies
+    from aicmo.crm.importing import parse_policies, rejected_name
 
     source = Path(file)
     beside = Path("import.csv") if file == "-" else source
@@ -61,7 +61,7 @@ def import_(
                 policy=parse_policies(policies),
                 tags=tags,
                 dry_run=run.dry_run,
-                rejected_file=Path(rejected) if rejected else beside.parent / f"{beside.stem}.rejected.csv",
+                rejected_file=Path(rejected) if rejected else beside.parent / rejected_name(beside.name),
                 plan_file=Path(plan) if plan else None,
                 encoding=encoding,
                 saved_mapping=not no_saved_mapping,

@@ -44,6 +44,7 @@ def merge(run: Run, survivor: str | None, other: str | None, chosen: tuple[str, 
     if survivor is None or other is None:
         raise InvalidInput("Two people are merged.", hint="Name them: aicmo contact merge SURVIVOR OTHER")
     from aicmo.crm.editing import field_key
+    from aicmo.crm.merging import HOLDS_FOR_BOTH
 
     with run.open_workspace() as workspace:
         plan: MergePlan = workspace.duplicates.plan(survivor, other)
@@ -61,6 +62,7 @@ def merge(run: Run, survivor: str | None, other: str | None, chosen: tuple[str, 
         "kept": {choice.field: {"kept": choice.kept, "other": choice.other} for choice in kept},
         "set": said,
         "stage": plan.stage,
+        "suppressed": dict(plan.suppressed),
         "change_id": None if run.dry_run else merged.change_id,
     }
     would = "Would merge" if run.dry_run else "Merged"
@@ -68,6 +70,7 @@ def merge(run: Run, survivor: str | None, other: str | None, chosen: tuple[str, 
     text += [f"  gains {name}: {value}" for name, value in gained.items()]
     text += [f"  keeps {each.field}: {each.kept}, not {each.other}" for each in kept]
     text += [f"  says {name}: {value}, as you said" for name, value in said.items()]
+    text += [f"  {who} is suppressed ({why}): {HOLDS_FOR_BOTH}" for who, why in plan.suppressed.items()]
     if not run.dry_run:
         text.append(f"Take it back with: aicmo undo {merged.change_id}")
     output.document(record, run.form, text)

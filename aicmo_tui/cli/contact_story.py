@@ -27,8 +27,11 @@ def why(run: Run, email: str) -> None:
         "actor": told.arrival.actor,
         "event_id": None,
         "change_id": None,
+        "of": None,
     }
-    steps = [{"from": step.from_stage, "to": step.to_stage, **asdict(step)} for step in told.steps]
+    steps = [
+        {**asdict(step), "from": step.from_stage, "to": step.to_stage, "of": step.of or None} for step in told.steps
+    ]
     chain = [came, *({name: step[name] for name in came} for step in steps)]
     suppressed = None
     if told.suppressed is not None:
@@ -43,7 +46,8 @@ def why(run: Run, email: str) -> None:
 
 def _step(step: dict[str, Any]) -> str:
     where = f"{step['from']} → {step['to']}" if step["from"] else step["to"]
-    whose = ", ".join(filter(None, (step["actor"], f"event {step['event_id']}" if step["event_id"] else "")))
+    of = f"of {step['of']}" if step["of"] else ""
+    whose = ", ".join(filter(None, (of, step["actor"], f"event {step['event_id']}" if step["event_id"] else "")))
     return f"  {step['at']}  {where}  {step['cause']}" + (f"  ({whose})" if whose else "")
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from commandline import CommandLine
+
+from aicmo.clock import rfc3339
+from aicmo.store import contacts, events, lookups, open_database
 
 
 @pytest.fixture
@@ -192,10 +196,89 @@ def test_a_merge_tells_what_was_chosen(people: CommandLine) -> None:
     assert "  says title: Lady, as you said" in people(*words, "--yes").out.splitlines()
 
 
+def test_show_tells_all_that_is_known_and_who_says_so(people: CommandLine, home: Path) -> None:
+    people("contact", "edit", "ann@one.example", "--company", "Acme")
+    people("contact", "next", "ann@one.example", "call", "--on", "2026-12-24")
+    people("contact", "consent", "ann@one.example", "--purpose", "news", "--given", "--source", "form")
+    day = datetime(2026, 11, 20, tzinfo=UTC)
+    at = rfc3339(day)
+
+    def write(store: sqlite3.Connection) -> None:
+        known = contacts.get(store, "ann@one.example")
+        assert known is not None
+        events.add(store, events.Event(known.id, "replied", day, human=True))
+        lookups.put_verdicts(store, {known.id: lookups.Verdict("risky", "catch-all", "dropcontact", at)})
+        lookups.ask(store, "lead_enrichment", "apollo", "batch", [known.id], day)
+        lookups.put_facts(store, "batch", "apollo", {known.id: {"company": "Apex"}}, day)
+
+    db = open_database(home / "data" / "aicmo.db")
+    db.write(write)
+    db.close()
+    ann = people("contact", "show", "ann@one.example", "--json").document
+    assert (ann["company"], ann["score"], ann["suppressed"], ann["last_touch"]) == ("Acme", None, None, at)
+    assert ann["next"] == {"due": "2026-12-24", "text": "call"}
+    assert ann["verification"] == {"status": "risky", "word": "catch-all", "provider": "dropcontact", "at": at}
+    [consent] = ann["consents"]
+    assert (consent["purpose"], consent["given"], consent["source"], consent["wording"]) == ("news", True, "form", "")
+    says = {"provider": "apollo", "value": "Apex", "at": at}
+    assert ann["enrichment"] == [{"field": "company", **says, "conflict": True}]
+    assert ann["conflicts"] == [{"field": "company", "value": "Acme", "says": [says]}]
+    lines = people("contact", "show", "ann@one.example").out.splitlines()
+    assert "▲ company: Apex, says apollo 2026-11-20; here it stands as Acme" in lines
+    assert "address: risky (catch-all), says dropcontact 2026-11-20" in lines
+    assert any(line.startswith("consent: news given, form ") for line in lines)
+    assert f"last touch: {at}" in lines
+
+
+def test_a_merge_says_who_of_the_two_opted_out(people: CommandLine) -> None:
+    words = ("contact", "merge", "ann@one.example", "bob@one.example", "--yes")
+    people("suppression", "add", "bob@one.example")
+    assert people(*words, "--dry-run", "--json").document["suppressed"] == {"bob@one.example": "manual"}
+    told = people(*words).out.splitlines()
+    assert "  bob@one.example is suppressed (manual): an opt-out of either holds for both" in told
+    assert people("contact", "show", "ann@one.example", "--json").document["suppressed"] == "manual"
+
+
 def test_a_field_is_cleared_by_the_name_it_is_shown_by(people: CommandLine) -> None:
     people("contact", "edit", "ann@one.example", "--field", "Pet name=Rex")
     changed = people("contact", "edit", "ann@one.example", "--clear", "field.pet_name", "--json").document
     assert changed["examples"][0]["before"] == {"field.pet_name": "Rex"}
+
+
+def test_why_says_whose_steps_they_were_before_a_merge(people: CommandLine) -> None:
+    for who, stage in (("ann", "verified"), ("bob", "engaged"), ("cy", "enriched")):
+        people("contact", "edit", f"{who}@one.example", "--stage", stage)
+    people("contact", "merge", "bob@one.example", "cy@one.example", "--yes")
+    merged = people("contact", "merge", "ann@one.example", "bob@one.example", "--yes", "--json").document
+    chain = people("contact", "why", "ann@one.example", "--json").document["chain"]
+    assert [(step["to"], step["of"]) for step in chain] == [
+        ("NEW", None),
+        ("VERIFIED", None),
+        ("ENGAGED", "bob@one.example"),
+        ("ENRICHED", "cy@one.example"),
+        ("ENGAGED", None),
+    ]
+    assert "  NEW → ENRICHED  by hand  (of cy@one.example, you)" in people("contact", "why", "ann@one.example").out
+    people("undo", merged["change_id"])
+    assert {step["of"] for step in people("contact", "why", "ann@one.example", "--json").document["chain"]} == {None}
+
+
+def test_two_files_that_differ_in_their_ending_have_rejected_rows_of_their_own(
+    people: CommandLine, tmp_path: Path
+) -> None:
+    for name, text in (("a.csv", "email\nnobody\n"), ("a.json", '[{"email": "nowhere"}]')):
+        (tmp_path / name).write_text(text)
+        people("contact", "import", tmp_path / name, code=5)
+    assert "nobody,no @" in (tmp_path / "a.rejected.csv").read_text()
+    assert "nowhere,no @" in (tmp_path / "a.json.rejected.csv").read_text()
+
+
+def test_a_field_that_nobody_has_cannot_be_cleared(people: CommandLine) -> None:
+    refused = people("contact", "edit", "ann@one.example", "--clear", "compny", "--json", code=6).error
+    assert (refused["message"], refused["hint"]) == (
+        "There is no field “compny”: nobody has it.",
+        "Did you mean company?",
+    )
 
 
 def test_a_consent_is_of_the_day_it_is_here(people: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def test_a_company_is_found_by_its_name_or_domain(companies: Companies) -> None:
     assert companies.list("100%_") == ()
 
 
-@pytest.mark.parametrize("spelled", ["acme.example", "www.Acme.example", "bob@acme.example"])
+@pytest.mark.parametrize("spelled", ["acme.example", "www.Acme.example", "bob@acme.example", "mail.acme.example"])
 def test_a_company_is_named_by_any_spelling_of_its_domain(companies: Companies, spelled: str) -> None:
     assert companies.get(spelled).people == 3
     assert [each.email for each in companies.people("acme.example")] == [
@@ -63,6 +63,11 @@ def test_a_company_is_named_by_any_spelling_of_its_domain(companies: Companies, 
         "bob@acme.example",
         "cy@acme.example",
     ]
+
+
+def test_a_company_is_found_by_a_host_under_a_suffix_of_two_labels(companies: Companies, crm: CRMRepository) -> None:
+    crm.add("fay@acme.co.uk")
+    assert companies.get("Mail.acme.co.uk").domain == "acme.co.uk"
 
 
 @pytest.mark.parametrize(("domain", "hint"), [("gmail.com", "mail service"), ("nobody.example", "company list")])

@@ -6,6 +6,7 @@ import pytest
 
 from aicmo.crm import CRMRepository
 from aicmo.crm.editing import EXAMPLES
+from aicmo.crm.fields import Fields
 from aicmo.crm.history import History
 from aicmo.errors import EditConflict, IllegalTransition, InvalidInput, NotFound
 from aicmo.store import Database, open_database, stages
@@ -22,6 +23,20 @@ def test_an_edit_changes_what_it_names_and_nothing_else(crm: CRMRepository) -> N
     after = crm.get("ada@example.com")
     assert (after.first_name, after.title, after.tags) == ("Ada", "", ("New",))
     assert after.fields == {"city": "Paris", "pet_name": "Byron"}
+
+
+def test_clearing_a_field_that_nobody_has_is_a_slip_and_names_the_nearest(crm: CRMRepository, db: Database) -> None:
+    crm.add("ada@example.com", fields={"city": "London"})
+    crm.add("bob@example.com")
+    Fields(db).add("born", "date")
+    assert crm.edit_all("bob@example.com", {"field.city": "", "field.born": ""}).changed == 0
+    for change in (crm.edit_all, crm.preview):
+        with pytest.raises(InvalidInput, match="There is no field “town”: nobody has it") as refused:
+            change("", {"field.town": ""})
+        assert refused.value.hint.endswith("stage, born, city.")
+        with pytest.raises(InvalidInput) as refused:
+            change("", {"field.titel": ""})
+        assert refused.value.hint == "Did you mean title?"
 
 
 def test_edits_that_do_not_overlap_are_merged(crm: CRMRepository) -> None:

@@ -32,6 +32,18 @@ def test_policies_are_said_for_all_fields_and_for_one() -> None:
         parse_policies(["company=replace"])
 
 
+def test_a_policy_for_a_field_that_neither_the_file_nor_anybody_has_is_refused(
+    crm: CRMRepository, imported: Import
+) -> None:
+    crm.add("bob@acme.example", fields={"country": "Italy"})
+    for known in ("city", "country", "phone"):
+        imported(ROW, policy=parse_policies([f"{known}=keep"]), dry_run=True)
+    with pytest.raises(InvalidInput, match="There is no field “citty”") as refused:
+        imported(ROW, policy=parse_policies(["citty=keep"]), mapping={"city": "City"})
+    assert refused.value.hint == "Did you mean city?"
+    assert crm.count() == 1
+
+
 @pytest.mark.parametrize(
     ("policies", "first_name", "company", "city", "stage", "tags"),
     [

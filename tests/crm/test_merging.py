@@ -68,7 +68,7 @@ def test_the_survivor_has_the_best_of_both(db: Database) -> None:
 def test_a_person_chooses_what_the_survivor_says(db: Database) -> None:
     def work(connection: sqlite3.Connection) -> None:
         ada, other = add(connection, entry("ada@x.example", title="Countess"), entry("a@y.example", title="Analyst"))
-        assert [(c.field, c.kept, c.other) for c in plan_merge(ada, other).choices] == [
+        assert [(c.field, c.kept, c.other) for c in plan_merge(connection, ada, other).choices] == [
             ("title", "Countess", "Analyst")
         ]
         merge(connection, ada, other, {"title": "Both"}, "you", NOW)
@@ -92,15 +92,18 @@ def test_nobody_is_merged_with_themselves(db: Database) -> None:
     def work(connection: sqlite3.Connection) -> None:
         (ada,) = add(connection, entry("ada@x.example"))
         with pytest.raises(InvalidInput, match="one record already"):
-            plan_merge(ada, ada)
+            plan_merge(connection, ada, ada)
 
     db.write(work)
 
 
-def test_an_opt_out_of_either_holds_for_both_and_stays_when_the_merge_is_undone(db: Database) -> None:
+@pytest.mark.parametrize("opted_out", ["ada@x.example", "a@y.example"])
+def test_an_opt_out_of_either_holds_for_both_and_stays_when_the_merge_is_undone(db: Database, opted_out: str) -> None:
     def work(connection: sqlite3.Connection) -> None:
         ada, other = add(connection, entry("ada@x.example"), entry("a@y.example"))
-        suppressions.add(connection, other.address, SuppressionReason.UNSUBSCRIBED, "a mail", NOW)
+        assert plan_merge(connection, ada, other).suppressed == {}
+        suppressions.add(connection, opted_out, SuppressionReason.UNSUBSCRIBED, "a mail", NOW)
+        assert plan_merge(connection, ada, other).suppressed == {opted_out: "unsubscribed"}
         merged = merge(connection, ada, other, {}, "you", NOW)
         assert suppressions.reason_for(connection, ada.address) == "unsubscribed"
         changes.undo(connection, merged.change_id, "you", NOW)

@@ -100,6 +100,35 @@ def test_an_unclosed_quote_names_the_lines_it_swallowed() -> None:
     assert "closing quote" in unreadable[0].reason
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ('"Ann\nb@x.example,Bob\nc@x.example,Cy', "lines 3 to 5: the quote that line 3 opens is never closed"),
+        ('"An\nn","b\nc', "lines 3 to 5: the quote that line 4 opens is never closed"),
+        ('"', "line 3: the quote that line 3 opens is never closed"),
+    ],
+)
+def test_a_quote_that_is_open_at_the_end_costs_its_row_and_says_where_it_opens(
+    rows: str, reason: str, end: str
+) -> None:
+    header, read_rows = read(f"email,name,note\nfirst@x.example,F,\na@x.example,{rows}{end}".encode())
+    assert (header, read_rows) == (
+        ("email", "name", "note"),
+        [["first@x.example", "F", ""], UnreadableRow(reason)],
+    )
+
+
+def test_a_quote_that_the_header_leaves_open_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no header: lines 1 to 2: the quote that line 1 opens is never closed"):
+        read(b'email,"name\na@x.example,Ann\n')
+
+
+def test_what_an_open_quote_swallowed_is_no_sample() -> None:
+    with open_table(io.BytesIO(b'email,name\na@x.example,A\nb@x.example,"B\nc@x.example,C\n')) as table:
+        assert table.sample == (("a@x.example", "A"),)
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from aicmo.crm import CRMRepository
+from aicmo.crm.domains import registrable
 from aicmo.crm.merging import merge
 from aicmo.crm.rights import Rights
 from aicmo.errors import InvalidInput, NotFound
 from aicmo.store import Database, contacts, events, people, suppressions
+from aicmo.store.erasure import FILE_ENDINGS
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -126,6 +128,34 @@ def test_who_is_called_alike_is_left_as_they_are(db: Database, crm: CRMRepositor
     ]
     assert db.read(lambda each: each.execute("SELECT address FROM delivery").fetchone()[0]) == "joann@x.example"
     assert changes_of(db) == [each for each in history if "Added ann@x.example{" not in each]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".rejected.csv", ".JSON", ".vcf.", ".eml, and more", ". Then", "."])
+def test_an_address_that_a_files_name_begins_with_goes_too(
+    db: Database, crm: CRMRepository, rights: Rights, ending: str
+) -> None:
+    crm.add("ann@x.example")
+    bob = crm.edit(crm.add("bob@x.example"), {"title": f"see ann@x.example{ending}"})
+    assert bob.changed == 1
+    assert rights.erase(["ann@x.example"]).remaining_in == ()
+    assert crm.get("bob@x.example").title == f"see erased@erased.invalid{ending}"
+    assert b"ann@x.example" not in raw_bytes(db)
+
+
+@pytest.mark.parametrize(
+    "longer", ["jo.ann@x.example.csv", "ann@x.example.com", "ann@x.example.com.csv", "ann@x.example.csv.com"]
+)
+def test_a_longer_address_in_a_files_name_stays(db: Database, crm: CRMRepository, rights: Rights, longer: str) -> None:
+    crm.add("ann@x.example")
+    crm.edit(crm.add("bob@x.example"), {"title": f"see {longer}"})
+    rights.erase(["ann@x.example"])
+    assert crm.get("bob@x.example").title == f"see {longer}"
+
+
+def test_no_domain_ends_like_a_file() -> None:
+    assert {ending: registrable(f"b.co.{ending}") for ending in FILE_ENDINGS} == {
+        ending: f"co.{ending}" for ending in FILE_ENDINGS
+    }
 
 
 def changes_of(db: Database) -> list[str]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from aicmo.errors import StoreDamaged, StoreError, StoreLocked, StoreNewer, StoreReadOnly
@@ -166,6 +167,42 @@ def test_one_failing_write_undoes_only_itself(db: Database) -> None:
         "a",
         "b",
     ]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), GeneratorExit(), StopIteration()])
+def test_whatever_a_write_raises_reaches_its_caller_and_the_next_one_is_written(
+    db: Database, error: BaseException
+) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO tag (key, name) VALUES ('lost', 'lost')")
+        raise error
+
+    with pytest.raises(type(error)):
+        db.submit(fail).result(timeout=30)
+    db.submit(lambda each: each.execute("INSERT INTO tag (key, name) VALUES ('vip', 'vip')")).result(timeout=30)
+    assert [row["name"] for row in db.read(lambda each: each.execute("SELECT name FROM tag").fetchall())] == ["vip"]
+
+
+async def test_whatever_a_write_raises_reaches_a_coroutine(db: Database) -> None:
+    def fail(connection: sqlite3.Connection) -> None:
+        next(iter(()))
+
+    with pytest.raises(RuntimeError, match="StopIteration"), anyio.fail_after(30):
+        await db.awrite(fail)
+
+
+def test_a_database_that_cannot_be_opened_for_any_reason_refuses_the_write(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db = open_database(file)
+
+    def fail(path: Path) -> sqlite3.Connection:
+        raise MemoryError
+
+    monkeypatch.setattr(database, "connect", fail)
+    with pytest.raises(MemoryError):
+        db.submit(lambda each: None).result(timeout=30)
+    db.close()
 
 
 def test_a_reading_connection_cannot_write(db: Database) -> None:

@@ -57,6 +57,16 @@ def normalise(text: str) -> Address:
     return _normalise_unusual(text)
 
 
+def domain_of(text: str) -> str:
+    """The registrable domain that a person means by a domain, a host under it or an address; what is none of these, in
+    lower case."""
+    domain = one_line(text).rpartition("@")[2]
+    try:
+        return normalise(f"x@{domain}").domain
+    except NotAnAddress:
+        return domain.lower()
+
+
 @functools.lru_cache(maxsize=65_536)
 def _ascii_domain(domain: str) -> tuple[str, str] | None:
     """A plain ASCII domain in lower case and its registrable part; None when it takes a closer look."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
+from aicmo.crm.address import domain_of
 from aicmo.crm.domains import is_free_mail
 from aicmo.errors import NotFound
 from aicmo.store import Database, companies, contacts
@@ -66,8 +67,11 @@ class Companies:
         return tuple(self._db.read(lambda db: companies.described(db, domains)))
 
     def get(self, domain: str) -> Company:
-        """Raises ``NotFound``, also for a mail service's domain."""
-        wanted = one_line(domain).lower().removeprefix("www.").rpartition("@")[2]
+        """The one of a domain, of a host under it, or of an address.
+
+        Raises ``NotFound``, also for a mail service's domain.
+        """
+        wanted = domain_of(domain)
         found = self._db.read(lambda db: companies.described(db, [wanted]))
         if not found or is_free_mail(wanted):
             hint = "It is a mail service: its people belong to no company." if found else "See: aicmo company list"

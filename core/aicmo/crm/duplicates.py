@@ -75,7 +75,8 @@ class Duplicates:
 
     def plan(self, survivor: str, other: str) -> MergePlan:
         """What merging two people, by their addresses, would do. Raises ``NotFound`` or ``InvalidInput``."""
-        return plan_merge(self._crm.get(survivor), self._crm.get(other))
+        one, two = self._crm.get(survivor), self._crm.get(other)
+        return self._db.read(lambda db: plan_merge(db, one, two))
 
     def better_of(self, one: str, two: str) -> tuple[str, str]:
         """Two addresses, the one first who should survive when nobody says. Raises ``NotFound``."""

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from aicmo.crm.address import normalise
-from aicmo.crm.fields import fitted
+from aicmo.crm.fields import check_known, fitted
 from aicmo.crm.lifecycle import set_stage, stage_named
 from aicmo.crm.mapping import FIELDS, MAX_CUSTOM_FIELDS, MAX_VALUE, custom_key
 from aicmo.errors import EditConflict, InvalidInput, NotFound
@@ -123,6 +123,14 @@ def checked(db: sqlite3.Connection, values: Mapping[str, str]) -> dict[str, str]
                 f"{shown(key)} cannot be edited.", hint=f"There are: {', '.join(EDITABLE)}, field.NAME and tag.NAME."
             )
     return state | {f"field.{key}": text for key, text in fitted(db, custom).items()}
+
+
+def checked_for_many(db: sqlite3.Connection, values: Mapping[str, str]) -> dict[str, str]:
+    """``checked``, and nothing is cleared that nobody has: whoever clears it in many people has misspelled it."""
+    wanted = checked(db, values)
+    cleared = [key.removeprefix("field.") for key, text in wanted.items() if key.startswith("field.") and not text]
+    check_known(db, cleared, EDITABLE)
+    return wanted
 
 
 def edit_one(db: sqlite3.Connection, base: Contact, edit: Edit) -> EditResult:

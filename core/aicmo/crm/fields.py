@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.mapping import FIELDS, custom_key
+from aicmo.crm.query_keys import nearest
 from aicmo.errors import InvalidInput, NotFound
 from aicmo.store import Database, changes, contacts
 from aicmo.store import fields as field_store
@@ -132,6 +133,16 @@ def _fitted(field: CustomField | None, text: str) -> str:
         return canonical(field.type, field.options, text)
     except InvalidInput as error:
         raise InvalidInput(f"{field.title}: {error.message}") from None
+
+
+def check_known(db: sqlite3.Connection, keys: Iterable[str], others: Sequence[str]) -> None:
+    """Raises ``InvalidInput`` for the first that is neither a field of somebody's nor among ``others``."""
+    for key in keys:
+        if key not in others and not field_store.is_known(db, key):
+            custom = {field.key for field in field_store.listed(db)} | set(contacts.field_keys(db))
+            raise InvalidInput(
+                f"There is no field {shown(key)}: nobody has it.", hint=nearest(key, [*others, *sorted(custom)])
+            )
 
 
 class Fields:

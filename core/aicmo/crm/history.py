@@ -22,8 +22,9 @@ def told(kept: Iterable[Kept]) -> Iterator[str]:
         if not of_one[0].email:
             yield "Somebody who is gone since is left out."
             continue
-        if stays := [each.field.replace("_", " ") for each in of_one if each.stays]:
-            yield f"{of_one[0].email} stays, because of what came since: {', '.join(stays)}."
+        came = [each.field.removesuffix("_change").replace("_", " ") for each in of_one if each.stays]
+        if came:
+            yield f"{of_one[0].email} stays, because of what came since: {', '.join(dict.fromkeys(came))}."
         for each in of_one:
             if each.now == changes.TAKEN:
                 yield f"{each.email} is not brought back: somebody else has that address now."

@@ -23,6 +23,7 @@ from aicmo.text import shown
 
 CHOOSABLE = tuple(name for name in EDITABLE if name not in ("email", "stage"))
 """A contact's own fields that the survivor can take from the other; custom ones come beside them."""
+HOLDS_FOR_BOTH = "an opt-out of either holds for both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class MergePlan:
     """The tags that it gets."""
     stage: str
     """Where the survivor will stand."""
+    suppressed: Mapping[str, str]
+    """Why nobody may write to one of the two, by address, of those of whom that is so; it will hold for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Merged:
     other: str
 
 
-def plan_merge(survivor: Contact, other: Contact) -> MergePlan:
+def plan_merge(db: sqlite3.Connection, survivor: Contact, other: Contact) -> MergePlan:
     """Compare two records of one person. Raises ``InvalidInput`` when they are one record."""
     if survivor.id == other.id:
         raise InvalidInput(f"{survivor.email} is one record already.", hint="Name two different people.")
@@ -74,6 +77,9 @@ def plan_merge(survivor: Contact, other: Contact) -> MergePlan:
         gained={key: value for key, value in theirs.items() if not mine.get(key)},
         tags=tuple(tag for tag in other.tags if tag not in survivor.tags),
         stage=_stage(survivor.stage, other.stage),
+        suppressed={
+            each.address: reason for each in (survivor, other) if (reason := suppressions.reason_for(db, each.address))
+        },
     )
 
 
@@ -100,7 +106,7 @@ def merge(
 
     ``chosen`` holds what the survivor shall say, by field, in place of its own. Raises ``InvalidInput``.
     """
-    plan = plan_merge(survivor, other)
+    plan = plan_merge(db, survivor, other)
     wrong = [key for key in chosen if key not in CHOOSABLE and not key.startswith("field.")]
     if wrong:
         raise InvalidInput(
@@ -124,8 +130,9 @@ def merge(
     if new.stage != old.stage:
         cause = f"merged with one who was {new.stage}"
         stages.note(db, survivor.id, old.stage, new.stage, cause, actor, now, change_id=change_id)
-    if reason := suppressions.reason_for(db, other.address):
-        suppressions.add(db, survivor.address, SuppressionReason(reason), "merged with one who is suppressed", now)
+    for reason in plan.suppressed.values():
+        for each in (survivor, other):  # whose own entry stays as it is
+            suppressions.add(db, each.address, SuppressionReason(reason), "merged with one who is suppressed", now)
     return Merged(change_id, survivor.email, other.email)
 
 

@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from aicmo.clock import rfc3339
-from aicmo.crm.address import NotAnAddress, normalise
+from aicmo.crm.address import NotAnAddress, domain_of, normalise
 from aicmo.errors import QueryInvalid
 from aicmo.store.contacts import STAGES
 from aicmo.store.selection import And, Node, Not, Or, Relation, Term, as_number
@@ -115,10 +115,7 @@ def _email(value: Value) -> Node:
 
 
 def _domain(value: Value) -> Node:
-    try:
-        return Term("domain", normalise("x@" + value.text.removeprefix("@")).domain)
-    except NotAnAddress:
-        return Term("domain", value.text.lower())
+    return Term("domain", domain_of(value.text))
 
 
 def _stage(value: Value) -> Node:

@@ -11,7 +11,18 @@ from typing import BinaryIO, TextIO, Unpack
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm import lifecycle
 from aicmo.crm.address import NotAnAddress, normalise
-from aicmo.crm.editing import Edit, Edited, EditResult, checked, custom_fields, delete_all, edit_all, edit_one, value
+from aicmo.crm.editing import (
+    Edit,
+    Edited,
+    EditResult,
+    checked,
+    checked_for_many,
+    custom_fields,
+    delete_all,
+    edit_all,
+    edit_one,
+    value,
+)
 from aicmo.crm.editing import preview as preview_of
 from aicmo.crm.exporting import export_csv
 from aicmo.crm.fields import fitted
@@ -161,14 +172,14 @@ class CRMRepository:
         ids, now = self.select(who), self._clock.now()
 
         def work(db: sqlite3.Connection) -> EditResult:
-            return edit_all(db, ids, Edit(checked(db, values), now, one_line(because), demote))
+            return edit_all(db, ids, Edit(checked_for_many(db, values), now, one_line(because), demote))
 
         return self._db.write(work)
 
     def preview(self, who: Who, values: Mapping[str, str]) -> tuple[Edited, ...]:
         """What ``edit_all`` would do to the first people, before it does it; see ``editing.preview``."""
         ids, now = self.select(who), self._clock.now()
-        return self._db.read(lambda db: preview_of(db, ids, Edit(checked(db, values), now)))
+        return self._db.read(lambda db: preview_of(db, ids, Edit(checked_for_many(db, values), now)))
 
     def tag(self, who: Who, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> EditResult:
         """Add and remove tags, as one step of undo."""

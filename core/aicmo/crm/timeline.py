@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.segments import select
 from aicmo.errors import InvalidInput, NotFound, QueryInvalid
-from aicmo.store import Database, contacts, events, next_actions, stages, suppressions
+from aicmo.store import Database, changes, contacts, events, next_actions, stages, suppressions
 from aicmo.store import timeline as rows
 from aicmo.store.events import Event
 from aicmo.store.stages import StageChange
@@ -140,7 +140,7 @@ class Timeline:
             entry = contacts.by_id(db, [contact_id]).get(contact_id)
             if entry is None:
                 raise NotFound(f"There is no contact with the number {contact_id}.")
-            steps = tuple(stages.history(db, contact_id))
+            steps = tuple(stages.history(db, contact_id, changes.steps_of_merged(db, contact_id)))
             return Why(
                 entry.stage,
                 next(map(_arrival, rows.arrival(db, contact_id))),

@@ -30,6 +30,8 @@ class Recommendation:
     """When it is tried again, or a person's word about it ends."""
     samples: tuple[str, ...] = ()
     """Records that it is about, shortened; at most three."""
+    capability: str = ""
+    """Which chain it is about; empty when it is about the provider wherever it serves."""
 
     @property
     def action(self) -> str:
@@ -110,4 +112,4 @@ def recommend(
     for a cause that is not in the table."""
     row = ADVICE[cause]
     advice = action or row.action.format(provider=provider, capability=capability, until="{until}")
-    return Recommendation(row.severity, provider, cause, advice, detail, until, samples)
+    return Recommendation(row.severity, provider, cause, advice, detail, until, samples, capability)

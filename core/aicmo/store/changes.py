@@ -123,6 +123,18 @@ def record_merged(db: sqlite3.Connection, change_id: int, contact_id: int, into:
     db.execute("INSERT INTO change_row VALUES (?, ?, ?, NULL)", (change_id, contact_id, taken))
 
 
+def steps_of_merged(db: sqlite3.Connection, contact_id: int) -> dict[int, str]:
+    """Whose steps in the lifecycle were given to somebody by a merge that undo remembers: the e-mail, by step."""
+    rows = db.execute(
+        """SELECT step.value ->> 'id', before ->> '$."".contact[0].email'
+           FROM alias JOIN change_row USING (change_id), json_each(before, '$.moved.stage_change') AS step
+           WHERE alias.contact_id = ? AND before ->> '$."".contact[0].address' = alias.address
+           ORDER BY change_id DESC""",  # who was merged twice over took it before the first time
+        (contact_id,),
+    )
+    return dict(map(tuple, rows))
+
+
 def difference(old: Entry, new: Entry) -> tuple[State, State]:
     """What differs between two entries of one person, before and after."""
     before, after = state_of(old), state_of(new)

@@ -190,8 +190,8 @@ class Database:
                     jobs.append(following)
             try:
                 connection = connection or connect(self.path)
-            except sqlite3.Error as error:
-                refusal = store_error(error, self.path)
+            except BaseException as error:  # whoever waits must hear of it: nobody listens on this thread
+                refusal = _problem(error, self.path)
                 _tell([(waiting, None, refusal) for _, waiting in jobs])
             else:
                 _commit_together(connection, jobs, self.path, end=self._end)
@@ -212,19 +212,22 @@ def _commit_together(
             connection.execute("SAVEPOINT job")
             try:
                 outcomes.append((waiting, work(connection), None))
-            except Exception as error:  # whatever a job raises belongs to whoever waits for it
+            except BaseException as error:  # whatever a job raises, an interrupt as well, is for whoever waits for it
                 connection.execute("ROLLBACK TO job")
-                problem = store_error(error, path) if isinstance(error, sqlite3.Error) else error
-                outcomes.append((waiting, None, problem))
+                outcomes.append((waiting, None, _problem(error, path)))
             connection.execute("RELEASE job")
         connection.execute(end)
-    except sqlite3.Error as error:
+    except BaseException as error:
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
-        refusal = store_error(error, path)
+        refusal = _problem(error, path)
         told = {id(waiting): problem for waiting, _, problem in outcomes}
         outcomes = [(waiting, None, told.get(id(waiting)) or refusal) for _, waiting in jobs]
     _tell(outcomes)
+
+
+def _problem(error: BaseException, path: Path) -> BaseException:
+    return store_error(error, path) if isinstance(error, sqlite3.Error) else error
 
 
 def _tell(outcomes: list[Outcome]) -> None:
@@ -246,6 +249,8 @@ def _settle(outcomes: list[Outcome]) -> None:
             continue
         if problem is None:
             waiting.set_result(result)
+        elif isinstance(problem, StopIteration) and not isinstance(waiting, Future):  # a coroutine cannot be given one
+            waiting.set_exception(RuntimeError(f"A write raised {problem!r}."))
         else:
             waiting.set_exception(problem)
 

@@ -22,6 +22,11 @@ _OWN_WORDS = ("content", "content_version", "approval")
 _ADDRESSES = ("address", "email", "domain")
 """Columns that hold an address by itself: whoever is erased is gone from them, and what stands there is another's."""
 
+FILE_ENDINGS = (
+    "csv tsv txt json ndjson jsonl vcf vcard eml mbox ics log xml htm html pdf doc docx xls xlsx ods gz bak".split()
+)
+"""What may stand behind an address in the name of a file. No domain ends so: none of them is a public suffix."""
+
 
 def addresses_of(db: sqlite3.Connection, contact_id: int) -> list[str]:
     """Every spelling of every address of a person: their own, as they write it, of those merged into them, and those
@@ -98,8 +103,10 @@ def mentions(db: sqlite3.Connection, addresses: Sequence[str]) -> list[str]:
 
 
 def _named(address: str) -> re.Pattern[str]:
-    """Where a text names an address, and not a longer one: ``ann@x.example`` is not in ``joann@x.example``."""
-    return re.compile(rf"(?<![\w.+%-]){re.escape(address)}(?!-?\w|\.\w)", re.IGNORECASE)
+    """Where a text names an address, and not a longer one: ``ann@x.example.csv`` names ``ann@x.example``, as neither
+    ``joann@x.example`` nor ``ann@x.example.com`` does."""
+    named_file = rf"(?:\.(?:{'|'.join(FILE_ENDINGS)}|rejected))+(?![\w-]|\.\w)"
+    return re.compile(rf"(?<![\w.+%-]){re.escape(address)}(?:(?!-?\w|\.\w)|(?={named_file}))", re.IGNORECASE)
 
 
 def _redact(db: sqlite3.Connection, addresses: Iterable[str]) -> None:

@@ -57,6 +57,11 @@ def delete(db: sqlite3.Connection, key: str) -> bool:
     return db.execute("DELETE FROM field WHERE key = ?", (key,)).rowcount == 1
 
 
+def is_known(db: sqlite3.Connection, key: str) -> bool:
+    """Whether it has a type, or anybody a value in it."""
+    return get(db, key) is not None or any(True for _ in values(db, key))
+
+
 def values(db: sqlite3.Connection, key: str) -> Iterator[Value]:
     """What people have in that field, whoever has something, by id."""
     rows = db.execute(

@@ -6,8 +6,10 @@ Whether a step is allowed is decided in ``crm.lifecycle``; here it is written do
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from aicmo.clock import rfc3339
 from aicmo.errors import NotFound
@@ -23,6 +25,8 @@ class StageChange:
     event_id: int | None
     change_id: int | None
     at: str
+    of: str
+    """The e-mail of who took it and was merged into this person since; empty for a step of their own."""
 
 
 def standing(db: sqlite3.Connection, contact_id: int) -> tuple[str, str]:
@@ -70,11 +74,16 @@ def note(
     )
 
 
-def history(db: sqlite3.Connection, contact_id: int) -> list[StageChange]:
-    """Every step, the oldest first."""
+def history(
+    db: sqlite3.Connection, contact_id: int, merged: Mapping[int, str] = MappingProxyType({})
+) -> list[StageChange]:
+    """Every step, the oldest first.
+
+    ``merged`` says who took those that a merge brought; see ``changes.steps_of_merged``.
+    """
     rows = db.execute(
-        """SELECT from_stage, to_stage, cause, actor, event_id, change_id, at FROM stage_change
+        """SELECT from_stage, to_stage, cause, actor, event_id, change_id, at, id AS of FROM stage_change
            WHERE contact_id = ? ORDER BY id""",
         (contact_id,),
     )
-    return [StageChange(**dict(row)) for row in rows]
+    return [StageChange(**{**dict(row), "of": merged.get(row["of"], "")}) for row in rows]

@@ -177,10 +177,6 @@ class EnrichmentPipeline:
         for part in lookups.chunks(ids):
             yield from self._conflicts_of(part)
 
-    def conflicts_of(self, contact_id: int) -> tuple[Conflict, ...]:
-        """Those of one person."""
-        return tuple(self._conflicts_of([contact_id]))
-
     def _conflicts_of(self, ids: Iterable[int]) -> list[Conflict]:
         entries, facts = self._db.read(lambda db: (contacts.by_id(db, ids), lookups.facts_of(db, ids)))
         by_person: dict[int, list[Fact]] = {}

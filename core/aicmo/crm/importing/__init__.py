@@ -20,6 +20,7 @@ address, apart from contacts, and one that the file itself tells of is added.
 from __future__ import annotations
 
 from aicmo.crm.importing.counts import ImportCounts
+from aicmo.crm.importing.files import rejected_name
 from aicmo.crm.importing.plan import PLANNED_ROWS, PlannedRow
 from aicmo.crm.importing.policy import POLICIES, Conflict, Policies, Policy, parse_policies
 from aicmo.crm.importing.result import ImportProgress, ImportResult
@@ -40,4 +41,5 @@ __all__ = [
     "Policy",
     "import_contacts",
     "parse_policies",
+    "rejected_name",
 ]

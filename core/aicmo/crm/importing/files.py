@@ -84,6 +84,14 @@ class PlanFile(contextlib.AbstractContextManager["PlanFile"]):
             self._file.close()
 
 
+def rejected_name(name: str) -> str:
+    """What the rejected rows of a file are called: ``people.rejected.csv`` for ``people.csv``.
+
+    Another ending stays in the name, ``people.json.rejected.csv``, so that the two have a file each.
+    """
+    return f"{name.removesuffix('.csv')}.rejected.csv"
+
+
 def check_writable(path: Path, source: Path | BinaryIO, what: str) -> None:
     """Refuse a file before anything is imported, not at the first row for it. ``what``: ``The rejected rows``."""
     if isinstance(source, Path) and path.absolute() == source.absolute():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, TypedDict
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
+from aicmo.crm.fields import check_known
 from aicmo.crm.importing import resume
 from aicmo.crm.importing.files import PlanFile, RejectedFile, check_writable
 from aicmo.crm.importing.policy import Policies, parse_policies
@@ -21,7 +22,7 @@ from aicmo.crm.importing.result import ImportProgress, ImportResult
 from aicmo.crm.importing.rows import BATCH_ROWS, Batch, RowReader, TagSpelling
 from aicmo.crm.importing.target import Applied, DryTarget, StoreTarget
 from aicmo.crm.importing.telling import warnings_of
-from aicmo.crm.mapping import map_columns
+from aicmo.crm.mapping import FIELDS, custom_key, map_columns
 from aicmo.crm.reading import open_table
 from aicmo.errors import InvalidInput
 from aicmo.store import Database, fields, imports
@@ -88,6 +89,8 @@ def import_contacts(
             remembered = db.read(lambda connection: imports.saved_mapping(connection, table.header))
         said = mapping or (remembered.mapping if remembered else {})
         columns = map_columns(table.header, table.sample, said)
+        in_file = (*FIELDS, *columns.custom, *map(custom_key, columns.left_out))
+        db.read(lambda connection: check_known(connection, policies.by_field, in_file))
         spelling = TagSpelling(db.read(tag_store.spellings))
         spelling.spelled(",".join(everybodys))  # a tag that cannot be is refused before anything is begun
         typed = {field.key: field for field in db.read(fields.listed)}

@@ -6,7 +6,8 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from aicmo.crm.reading.source import Source
@@ -31,10 +32,11 @@ def open_delimited(source: Source) -> Iterator[Table]:
             text.readline()
             head = head[separator.end() :]
         delimiter = separator[1] if separator else detect_delimiter(head, complete=source.is_complete)
-        reader = csv.reader(text, delimiter=delimiter)
-        header = _header(reader, source.name)
+        lines = _Lines(text)
+        reader = csv.reader(lines.and_an_empty_one, delimiter=delimiter)
+        header = _header(reader, lines, source.name)
         sample = _first_rows(head, delimiter, complete=source.is_complete)[1:]
-        yield Table(source, header, tuple(map(tuple, sample)), lambda: _rows(reader))
+        yield Table(source, header, tuple(map(tuple, sample)), lambda: _rows(reader, lines))
 
 
 def detect_delimiter(head: str, *, complete: bool = True) -> str:
@@ -49,12 +51,32 @@ def detect_delimiter(head: str, *, complete: bool = True) -> str:
     return max(DELIMITERS, key=evenness)
 
 
-def _rows(reader: Reader) -> Iterator[Row]:
+class _Lines:
+    """The lines of a text and an empty one behind them: that is a row without cells, or part of the row before, if a
+    quote is still open there."""
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self.ended = False
+        self.and_an_empty_one = chain(lines, self._end())
+
+    def _end(self) -> Iterator[str]:
+        self.ended = True
+        yield ""
+
+    def leave_open(self, row: list[str]) -> bool:
+        """Whether ``row``, the last that was read, is all that stands behind a quote that nobody closed."""
+        return self.ended and bool(row)
+
+
+def _rows(reader: Reader, lines: _Lines) -> Iterator[Row]:
     while True:
         last = reader.line_num
         try:
             for row in reader:
-                yield row
+                if not lines.ended:
+                    yield row
+                elif lines.leave_open(row):
+                    yield UnreadableRow(_why_unclosed(row, last + 1, reader.line_num - 1))
                 last = reader.line_num
             return
         except csv.Error as error:
@@ -65,7 +87,10 @@ def _first_rows(head: str, delimiter: str, *, complete: bool) -> list[list[str]]
     """The header and the first rows; of an incomplete ``head`` the last row may be cut and is left out."""
     rows: list[list[str]] = []
     with contextlib.suppress(csv.Error):
-        for row in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter):
+        lines = _Lines(io.StringIO(head, newline=""))
+        for row in csv.reader(lines.and_an_empty_one, delimiter=delimiter):
+            if lines.leave_open(row) and complete:
+                return rows
             if any(cell.strip() for cell in row):
                 rows.append(row)
             if len(rows) == SAMPLE_ROWS + 2:
@@ -73,9 +98,11 @@ def _first_rows(head: str, delimiter: str, *, complete: bool) -> list[list[str]]
     return rows if complete else rows[:-1]
 
 
-def _header(reader: Iterator[list[str]], name: str) -> tuple[str, ...]:
+def _header(reader: Reader, lines: _Lines, name: str) -> tuple[str, ...]:
     try:
         for row in reader:
+            if lines.leave_open(row):
+                raise InvalidInput(f"{name} has no header: {_why_unclosed(row, 1, reader.line_num - 1)}.")
             if any(cell.strip() for cell in row):
                 return tuple(one_line(cell, limit=200) for cell in row)
     except csv.Error as error:
@@ -83,8 +110,18 @@ def _header(reader: Iterator[list[str]], name: str) -> tuple[str, ...]:
     raise InvalidInput(f"{name} is empty.", hint="The first line names the columns, such as: email,first_name")
 
 
+def _why_unclosed(row: list[str], first: int, last: int) -> str:
+    """``row`` stands on these lines of the text, and its last cell is what the quote swallowed."""
+    swallowed = max(1, len(io.StringIO(row[-1], newline="").readlines()))
+    return f"{_where(first, last)}: the quote that line {last - swallowed + 1} opens is never closed"
+
+
 def _why_unreadable(error: csv.Error, first: int, last: int) -> str:
-    where = f"line {first}" if first >= last else f"lines {first} to {last}"
+    where = _where(first, last)
     if "field larger" in str(error):
         return f"{where}: a cell of more than {csv.field_size_limit():,} characters; is a closing quote missing?"
     return f"{where}: {one_line(str(error), limit=120)}"
+
+
+def _where(first: int, last: int) -> str:
+    return f"line {first}" if first >= last else f"lines {first} to {last}"
