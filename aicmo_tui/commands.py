@@ -25,8 +25,11 @@ def system_commands(app: AicmoApp, screen: Screen[Any]) -> Iterable[SystemComman
         yield SystemCommand(f"Go to {entry.title}", entry.answers, lambda mode=mode: app.action_show_screen(mode))
     for name, entry in OVER.items():
         yield SystemCommand(f"Go to {entry.title}", entry.answers, lambda name=name: app.action_open_over(name))
+    offered = set()  # an action with two keys is one verb; the toolkit's own keys have no id, the screens stand above
     for node, binding, enabled, _ in screen.active_bindings.values():
-        if enabled and (binding.show or node is screen) and node is not app:
+        known = binding.id is None or (node, binding.action) in offered or binding.action.startswith("app.open_over(")
+        if enabled and not known and (binding.show or node is screen) and node is not app:
+            offered.add((node, binding.action))
             yield SystemCommand(
                 binding.description.capitalize(),
                 binding.tooltip,

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aicmo.clock import parse_rfc3339
 from aicmo.crm.editing import Edited, EditResult
+from aicmo.crm.history import told
 from aicmo.errors import EditConflict, IllegalTransition
 from aicmo.store.changes import Reverted
 from aicmo.store.contacts import Contact
-from aicmo_tui.present import MUTED, TITLE, Content, ago, line, lines, number, people, value
+from aicmo_tui.present import MUTED, TITLE, WARN, Content, ago, line, lines, number, people, value
 from aicmo_tui.screens.conflict import Conflict, named
 from aicmo_tui.screens.contact_view import changed_to
 from aicmo_tui.widgets.dialogs import Choose, Working, confirm
@@ -148,14 +149,14 @@ def preview(whom: Whom, seen: Sequence[Edited]) -> Content:
 
 def example(edited: Edited) -> Content:
     """``jane@acme.example  title “Owner” → “Head”, +vip``."""
-    told = []
+    changed = []
     for key, text in edited.after.items():
         family, _, name = key.partition(".")
         if family == "tag":
-            told.append(line(f"+{text}" if text else f"-{name}"))
+            changed.append(line(f"+{text}" if text else f"-{name}"))
         else:
-            told.append(line((named(key) + " ", MUTED), changed_to(edited.before.get(key), text)))
-    return line(value(edited.email, limit=60), "  ", line(", ").join(told))
+            changed.append(line((named(key) + " ", MUTED), changed_to(edited.before.get(key), text)))
+    return line(value(edited.email, limit=60), "  ", line(", ").join(changed))
 
 
 def cli(whom: Whom, values: Mapping[str, str]) -> str | None:
@@ -217,10 +218,14 @@ async def tell(app: AicmoApp, done: str, turned: Reverted | None) -> None:
         app.tell(heading)
         return
     rows = [line(("What was changed since stays as it is:", MUTED))]
-    for kept in turned.kept[:KEPT_SHOWN]:
-        who = value(kept.email) if kept.email else line(("somebody deleted", MUTED))
-        rows.append(line(who, (f"  {named(kept.field)} ", MUTED), changed_to(kept.now, kept.wanted)))
-    more = len(turned.kept) - KEPT_SHOWN + turned.unnamed
-    if more > 0:
-        rows.append(line((f"and {number(more)} more", MUTED)))
+    rows += left_alone(turned)
     await app.push_screen_wait(Choose(value(heading, TITLE), {"": "Close"}, details=lines(rows)))
+
+
+def left_alone(turned: Reverted) -> list[Content]:
+    """What an undo or a redo left as it is, a sentence each, and how many more there are."""
+    sentences = list(told(turned.kept))
+    rows = [value(each, WARN) for each in sentences[:KEPT_SHOWN]]
+    if more := len(sentences[KEPT_SHOWN:]) + turned.unnamed:
+        rows.append(line((f"and {number(more)} more", MUTED)))
+    return rows

@@ -28,8 +28,8 @@ from aicmo_tui.widgets.lazy_table import LazyTable, Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 PAGE = 50
-REST_S = 0.05
-"""A person is read when the cursor has rested on them so long: who moves on waits for rows, not for stories."""
+REST_S = 0.12
+"""A person is drawn when the cursor has rested on them so long: who moves on waits for rows, not for stories."""
 PARTS: dict[str, tuple[str, ...]] = {
     "": (),
     "what they did": ("opened", "clicked", "replied", "auto_replied", "bounced", "complained", "unsubscribed", "form",
@@ -53,6 +53,8 @@ class ContactPane(Vertical):
         self.row: Listed | None = None
         self.portrait: Portrait | None = None
         """Of whom is shown; ``None`` until it has been read."""
+        self._shown = 0
+        """Of the contact that is drawn; 0: nobody."""
         self._resting: Timer | None = None
         self._page: Page | None = None
         self._items: tuple[Item, ...] = ()
@@ -84,19 +86,27 @@ class ContactPane(Vertical):
 
     def show(self, row: Listed | None) -> None:
         """Another person, or the same one, who may have changed."""
-        before, self.row = self.row, row
+        self.row = row
         if self.form is not None:
             return  # they are shown when the editing is over
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(REST_S, self._come_to_rest)
+
+    def _come_to_rest(self) -> None:
+        """The cursor stays where it is, so this one is worth drawing: it costs more than a line of the list."""
+        row = self.row
+        if self.form is not None:
+            return  # editing began in the meantime
         self.story.display = row is not None
         if row is None:
             self._clear()
             self.query_one("#person", Facts).show([])
-        elif before is None or before.contact.id != row.contact.id or self.portrait is None:
+        elif self._shown != row.contact.id or self.portrait is None:
             self._clear()
             self.query_one("#person", Facts).show(who(row.contact))
-        if self._resting is not None:
-            self._resting.stop()
-        self._resting = self.set_timer(REST_S, self.look_again)
+        self._shown = row.contact.id if row is not None else 0
+        self.look_again()
 
     def look_again(self) -> None:
         """Read the one who is shown again."""

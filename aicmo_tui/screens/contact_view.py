@@ -7,6 +7,7 @@ from datetime import date, datetime
 from aicmo.clock import parse_rfc3339
 from aicmo.crm.portrait import Portrait
 from aicmo.crm.timeline import Item, Why
+from aicmo.errors import InvalidInput
 from aicmo.store.contacts import Contact
 from aicmo.store.listing import Listed
 from aicmo.store.lookups import Fact as Said
@@ -85,6 +86,11 @@ def nobody(query: str) -> Content:
     )
 
 
+def unreadable(error: InvalidInput) -> Content:
+    """What stands where an earlier filter had found nobody, while the one that is typed makes no sense."""
+    return empty("The filter cannot be read.", " ".join(filter(None, (error.message, error.hint))), ("/", "change it"))
+
+
 # --- one person -------------------------------------------------------------------------------------------------------
 
 
@@ -143,7 +149,8 @@ def receipts(why: Why, now: datetime) -> Content:
     for step in why.steps:
         by = line((" · ", MUTED), value(step.actor, MUTED)) if step.actor else line("")
         where = line(value(step.from_stage), " → ", value(step.to_stage, TITLE))
-        rows.append(line((f"{_moment(step.at)}  ", MUTED), where, "  ", value(step.cause), by))
+        of = line((" · of ", MUTED), value(step.of, MUTED)) if step.of else line("")
+        rows.append(line((f"{_moment(step.at)}  ", MUTED), where, "  ", value(step.cause), of, by))
     if why.suppressed is not None:
         rows.append(line(forbidden(why.suppressed, now), (", says ", MUTED), value(why.suppressed.source)))
     return lines(rows)

@@ -15,6 +15,7 @@ from sqlite3 import Connection
 
 from textual import on
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
@@ -27,7 +28,7 @@ from aicmo_tui.screens.bulk import bulk, enrich, export, tag
 from aicmo_tui.screens.changing import Whom, redo, save, undo
 from aicmo_tui.screens.contact_form import ContactForm
 from aicmo_tui.screens.contact_pane import ContactPane
-from aicmo_tui.screens.contact_view import last_touch, nobody, receipts, score
+from aicmo_tui.screens.contact_view import last_touch, nobody, receipts, score, unreadable
 from aicmo_tui.screens.found import Found
 from aicmo_tui.screens.frame import STANDING_EVERY_S, Frame
 from aicmo_tui.screens.importing import import_people
@@ -189,7 +190,8 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
     def _refuse(self, error: InvalidInput) -> None:
         """It stands there until the filter changes; a count that comes late belongs to an earlier one."""
         self._refused = True
-        self.query_one("#found", Static).update(line(("✕ ", BAD), value(error.message, BAD)))
+        self._say(line(("✕ ", BAD), value(error.message, BAD)))
+        self.table.set_empty(unreadable(error))
 
     # --- what others change -----------------------------------------------------------------------------------------
 
@@ -237,7 +239,11 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
         found = number(table.total) if self._exact else f"{number(table.total)} or more"
         chosen = "all" if table.all_selected else number(len(table.selected)) if table.selected else ""
         selected = line((f"{chosen} selected · ", "$text-accent")) if chosen else line("")
-        self.query_one("#found", Static).update(selected + line((found, TITLE)))
+        self._say(selected + line((found, TITLE)))
+
+    def _say(self, what: Content) -> None:
+        """Beside the filter, in a place of one width: a key must not have the whole screen arranged anew."""
+        self.query_one("#found", Static).update(what, layout=False)
 
     @on(LazyTable.Moved, "#people")
     def _moved(self, event: LazyTable.Moved) -> None:
@@ -267,8 +273,10 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
     # --- one person -------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While somebody is edited, what would change people elsewhere waits."""
-        return not (self.pane.form is not None and action in WAITS_FOR_THE_FORM)
+        """While somebody is edited, what would change people elsewhere waits; without anybody, what is about them."""
+        if self.pane.form is not None and action in WAITS_FOR_THE_FORM:
+            return False
+        return self.table.total > 0 or action not in ABOUT_PEOPLE
 
     def action_edit(self) -> None:
         converse(self, self._edit)
@@ -426,6 +434,9 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
 
 Verb = Callable[..., Awaitable[bool]]
 WAITS_FOR_THE_FORM = frozenset({"undo", "redo", "edit", "bulk", "tag", "select_all", "filter", "plan"})
+
+
+ABOUT_PEOPLE = frozenset({"edit", "bulk", "tag", "plan", "note", "why", "select_all", "export", "enrich", "step"})
 
 
 def those_left(db: Connection, ids: frozenset[int]) -> frozenset[int]:

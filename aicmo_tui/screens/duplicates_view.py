@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aicmo.crm.merging import CHOOSABLE, MergePlan
+from aicmo.crm.merging import CHOOSABLE, HOLDS_FOR_BOTH, MergePlan
 from aicmo.crm.similarity import Pair
 from aicmo.store.contacts import Contact
-from aicmo_tui.present import ACCENT, MUTED, TITLE, Content, line, value
+from aicmo_tui.present import ACCENT, MUTED, TITLE, WARN, Content, line, value
 from aicmo_tui.widgets.columns import Column
 
 SIGNS = {
@@ -31,7 +31,7 @@ class Field:
     """What the two say in one field, and what the survivor will say."""
 
     key: str
-    """As ``MergePlan`` names it; ``email``, ``tags``, ``stage`` and ``added`` cannot be chosen."""
+    """As ``MergePlan`` names it; ``email``, ``suppressed``, ``tags``, ``stage`` and ``added`` cannot be chosen."""
     mine: str
     theirs: str
     will: str
@@ -88,6 +88,9 @@ def compared(plan: MergePlan, chosen: Mapping[str, str]) -> list[Field]:
     """Every field in which either says something; ``chosen`` is what the person wants the survivor to say."""
     mine, theirs = _values(plan.survivor), _values(plan.other)
     fields = [Field("email", plan.survivor.email, plan.other.email, plan.survivor.email)]
+    if plan.suppressed:
+        one, two = (plan.suppressed.get(each.address, "") for each in (plan.survivor, plan.other))
+        fields.append(Field("suppressed", one, two, one or two))
     for key in [key for key in {**dict.fromkeys(CHOOSABLE, ""), **mine, **theirs} if mine.get(key) or theirs.get(key)]:
         one, two = mine.get(key, ""), theirs.get(key, "")
         fields.append(Field(key, one, two, chosen.get(key, one or two)))
@@ -101,11 +104,12 @@ def compared(plan: MergePlan, chosen: Mapping[str, str]) -> list[Field]:
 
 
 def gains(plan: MergePlan, chosen: Mapping[str, str]) -> Content:
-    """What the survivor gets out of it, in a line."""
+    """What the survivor gets out of it, an opt-out first, in a line."""
     got = [name.removeprefix("field.") for name in plan.gained if chosen.get(name, "kept") != ""]
     told = [*got, *plan.tags, *([plan.stage] if plan.stage != plan.survivor.stage else [])]
     gained = line("gains ", value(", ".join(told), TITLE)) if told else line("gains nothing but the address")
-    return line(value(plan.survivor.email, TITLE), " stays · ", gained)
+    opt_out = line((HOLDS_FOR_BOTH, WARN), " · ") if plan.suppressed else line("")
+    return line(value(plan.survivor.email, TITLE), " stays · ", opt_out, gained)
 
 
 def _values(contact: Contact) -> dict[str, str]:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from aicmo.crm.enrichment import EMAIL_VERIFICATION, LEAD_ENRICHMENT, EnrichmentResult, Quote, Wish
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, TITLE, WARN, bar, line, lines, number, people, value
-from aicmo_tui.widgets.dialogs import Choose
+from aicmo_tui.widgets.dialogs import Choose, Passing
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def told(result: EnrichmentResult) -> Content:
     return lines(rows)
 
 
-class Asking(ModalScreen[None]):
+class Asking(Passing):
     """How far the run is. Closing it leaves the run alone; it closes itself at the end."""
 
     DEFAULT_CSS = """
@@ -136,4 +135,6 @@ def _offer(what: str, quote: Quote) -> list[Content]:
 
 def _tell(app: AicmoApp, result: EnrichmentResult) -> None:
     heading = {"done": "Asked", "stopped": "Stopped", "skipped": "Nobody was asked"}.get(result.status, "Partly asked")
+    if isinstance(app.screen, Asking):
+        app.screen.dismiss()
     app.push_screen(Choose(line((heading, TITLE)), {"": "Close"}, details=told(result)))

@@ -128,6 +128,10 @@ checks, where nobody called it); a dot is one that failed. `enter` shows everyth
         """The one that the chains call; ``None`` when it cannot be built."""
         return self._seen.providers.get(row.name) if self._seen else None
 
+    def _served_by(self, row: Row) -> list[Row]:
+        """The chains that the provider stands in: what is said of it holds in all of them."""
+        return [each for each in self._seen.rows if each.name == row.name] if self._seen else [row]
+
     # --- the verbs ----------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -185,10 +189,10 @@ checks, where nobody called it); a dot is one that failed. `enter` shows everyth
 
     async def _override(self, row: Row, word: str) -> None:
         verb, what = VERBS[word]
-        question = line(f"{verb} ", value(row.name, TITLE), f" for {row.capability}?")
-        details = [line(what), line(("It ends by itself; r ends it sooner.", MUTED))]
-        if word == DISABLED:
-            details.insert(1, without(row))
+        served = self._served_by(row)
+        question = line(f"{verb} ", value(row.name, TITLE), f" for {all_of(served)}?")
+        details = [line(what), *(map(without, served) if word == DISABLED else ())]
+        details.append(line(("It ends by itself; r ends it sooner.", MUTED)))
         answers = {"": "Cancel", **FOR_SO_LONG}
         minutes = await self.app.push_screen_wait(Choose(question, answers, details=lines(details)))
         if not minutes:
@@ -199,7 +203,7 @@ checks, where nobody called it); a dot is one that failed. `enter` shows everyth
         self.app.tell(f"{row.name} is {word} until {clock_time(until)}.")
 
     async def _reset(self, row: Row) -> None:
-        question = line("Put ", value(row.name, TITLE), f" back in service for {row.capability}?")
+        question = line("Put ", value(row.name, TITLE), f" back in service for {all_of(self._served_by(row))}?")
         details = lines(
             [
                 line("It is ", state(row.provider.state), " now."),
@@ -258,6 +262,12 @@ MAY: dict[str, Callable[[HealthScreen, Row], bool]] = {
 """When each verb makes sense."""
 
 
+def all_of(rows: Sequence[Row]) -> str:
+    """``lead enrichment and email verification``."""
+    *others, last = [row.capability for row in rows]
+    return f"{', '.join(others)} and {last}" if others else last
+
+
 def without(row: Row) -> Content:
     if row.spare:
         return line("Meanwhile ", value(row.spare, TITLE), f" serves {row.capability}.")
@@ -272,14 +282,14 @@ def read_health(workspace: Workspace) -> Seen:
     now, registry = workspace.clock.now(), workspace.registry
     providers = {provider.name: provider for provider in workspace.self_check.providers}
     report, states = workspace.health(), registry.states()
-    urgent = {advice.provider: advice for advice in reversed(report.recommendations)}
+    urgent = {(each.provider, each.capability): each for each in reversed(report.recommendations)}
     used = {name: list(sent(workspace, provider, now)) for name, provider in providers.items()}
     rows = [
         Row(
             chain,
             provider,
             error_class=states[provider.name].last_error_class if provider.name in states else "",
-            advice=urgent.get(provider.name),
+            advice=urgent.get((provider.name, "")) or urgent.get((provider.name, chain.capability)),
             used=used.get(provider.name, ()),
             now=now,
         )

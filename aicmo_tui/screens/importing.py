@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from textual.containers import VerticalScroll
 from textual.content import Content
 
 from aicmo.crm import ImportCounts, ImportProgress, ImportResult
-from aicmo.crm.importing import POLICIES, PlannedRow, Policy
-from aicmo_tui.keys import key
+from aicmo.crm.importing import POLICIES, PlannedRow, Policy, rejected_name
 from aicmo_tui.present import BAD, GOOD, MUTED, TITLE, WARN, fit, line, lines, number, people, value
+from aicmo_tui.screens.changing import left_alone
 from aicmo_tui.widgets.dialogs import Ask, Busy, Choose, confirm
 from aicmo_tui.work import off_loop
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from aicmo_tui.app import AicmoApp
 
 FILE_EXAMPLE = "~/people.csv (also TSV, JSON, vCard, or whatever your spreadsheet saves)"
-MOST_KEPT = 20
-"""People named whom an undo left as they are."""
 _MEANING: dict[Policy, str] = {
     "fill": "fill empty fields only",
     "overwrite": "replace with what is not empty",
@@ -32,20 +29,9 @@ _STYLES = {"create": GOOD, "update": GOOD, "conflict": WARN, "reject": BAD}
 
 
 class Plan(Choose):
-    """What would become of a file. Its rows scroll without losing the answer."""
+    """What would become of a file: rows that want more width."""
 
-    DEFAULT_CSS = """
-    Plan > Vertical { width: 110; }
-    Plan VerticalScroll { max-height: 26; }
-    """
-    BINDINGS = [
-        key("plan.down", "pagedown", "page(1)", "more", "More of the plan"),
-        key("plan.up", "pageup", "page(-1)", "back", "Back up the plan", show=False),
-    ]
-
-    def action_page(self, way: int) -> None:
-        scroll = self.query_one(VerticalScroll)
-        scroll.scroll_relative(y=way * scroll.size.height, animate=False)
+    DEFAULT_CSS = "Plan > Vertical { width: 110; }"
 
 
 async def import_people(app: AicmoApp) -> bool:
@@ -86,7 +72,7 @@ async def run_import(
 ) -> ImportResult:
     """Import behind a bar; ``escape`` stops it. The rows that were rejected go into a file beside the data."""
     busy = Busy(line("Reading " if dry_run else "Importing ", value(file.name, TITLE)))
-    rejected = app.workspace.paths.data_dir / f"{file.stem}.rejected.csv"
+    rejected = app.workspace.paths.data_dir / rejected_name(file.name)
 
     def note(progress: ImportProgress) -> None:
         busy.note(progress.counts.rows, progress.fraction)
@@ -126,9 +112,7 @@ async def undo_import(app: AicmoApp, done: ImportResult) -> None:
     import_id = done.import_id
     undone: Reverted = await off_loop(app, lambda: app.workspace.imports.undo(import_id))
     rows = [line(f"{people(undone.people)} put back or deleted")]
-    rows += [value(f"{each.email}: {each.field} changed since, and stays", WARN) for each in undone.kept[:MOST_KEPT]]
-    if more := len(undone.kept[MOST_KEPT:]) + undone.unnamed:
-        rows.append(line((f"and {number(more)} more", MUTED)))
+    rows += left_alone(undone)
     await app.push_screen_wait(Choose(line(("Undone", TITLE)), {"": "Close"}, details=lines(rows)))
 
 

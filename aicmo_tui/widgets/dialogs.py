@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -18,17 +19,20 @@ LONGEST_TEXT = 2_000
 
 
 class Choose(ModalScreen[str]):
-    """A question and its answers. The first is the safe one: it has the focus, and ``escape`` gives it."""
+    """A question and its answers. The first is the safe one: it has the focus, and ``escape`` gives it.
+
+    Long details scroll; the answers stay in sight down to 24 lines.
+    """
 
     DEFAULT_CSS = """
     Choose { align: center middle; background: $background 60%; }
     Choose > Vertical {
-        width: 76; max-width: 94%; height: auto; max-height: 90%; padding: 1 2;
+        width: 76; max-width: 94%; height: auto; max-height: 100%; padding: 1 2;
         background: $surface; border: round $warning;
     }
     Choose.-told > Vertical { border: round $error; }
     Choose .question { height: auto; }
-    Choose VerticalScroll { height: auto; max-height: 12; margin-top: 1; }
+    Choose VerticalScroll { height: auto; max-height: 50vh; margin-top: 1; }
     Choose VerticalScroll Static { height: auto; }
     Choose.-with-command VerticalScroll { max-height: 30vh; }
     Choose .command { height: auto; max-height: 3; margin-top: 1; }
@@ -40,6 +44,8 @@ class Choose(ModalScreen[str]):
         key("choose.safe", "escape", "safe", "leave it", "Change nothing"),
         key("choose.left", "left,up", "app.focus_previous", "left", "The answer before", show=False),
         key("choose.right", "right,down", "app.focus_next", "right", "The next answer", show=False),
+        key("choose.more", "pagedown", "page(1)", "more", "More of what is told", show=False),
+        key("choose.less", "pageup", "page(-1)", "back", "Back up in what is told", show=False),
         key("choose.copy", "y", "copy_command", "copy", "Copy this as a command line", show=False),
     ]
 
@@ -75,6 +81,10 @@ class Choose(ModalScreen[str]):
 
     def action_safe(self) -> None:
         self.dismiss(next(iter(self._answers)))
+
+    def action_page(self, way: int) -> None:
+        for told in self.query(VerticalScroll):
+            told.scroll_relative(y=way * told.size.height, animate=False)
 
     def action_copy_command(self) -> None:
         if self._command is not None:
@@ -118,7 +128,24 @@ class Ask(ModalScreen[str]):
         self.dismiss("")
 
 
-class Busy(ModalScreen[None]):
+class Passing(ModalScreen[None]):
+    """One that goes by itself. What came to stand over it is not taken away in its place: it goes after that."""
+
+    _ended = False
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Go now, or as soon as nothing stands over it."""
+        if self.is_active:
+            return super().dismiss(result)
+        self._ended = True
+        return AwaitComplete.nothing()
+
+    def on_screen_resume(self) -> None:
+        if self._ended:
+            self.dismiss()
+
+
+class Busy(Passing):
     """Something takes its time: how far it is, and that it can be stopped. ``note`` may be called from any thread."""
 
     DEFAULT_CSS = """
@@ -134,11 +161,12 @@ class Busy(ModalScreen[None]):
     def __init__(self, title: Content) -> None:
         super().__init__()
         self.stopped = False
-        self._title, self._done, self._fraction = title, 0, 0.0
+        self._title, self._done = title, 0
+        self._fraction: float | None = 0.0
 
     def note(self, done: int, fraction: float | None) -> None:
         """So many are done, which is that share (0-1) of the whole, if that is known."""
-        self._done, self._fraction = done, fraction or 0.0
+        self._done, self._fraction = done, fraction
 
     def compose(self) -> ComposeResult:
         yield Static()
@@ -149,14 +177,17 @@ class Busy(ModalScreen[None]):
 
     def _draw(self) -> None:
         hint = "stopping ..." if self.stopped else "escape stops it"
-        progress = line(bar(round(self._fraction * 1_000), 1_000, self.BAR_CELLS), f"  {number(self._done)}")
+        if self._fraction is None:
+            progress = line(f"{number(self._done)} so far")
+        else:
+            progress = line(bar(round(self._fraction * 1_000), 1_000, self.BAR_CELLS), f"  {number(self._done)}")
         self.query_one(Static).update(lines([self._title, line(""), progress, line((hint, MUTED))]))
 
     def action_stop(self) -> None:
         self.stopped = True
 
 
-class Working(ModalScreen[None]):
+class Working(Passing):
     """Something is being done that cannot be stopped half-way: all of it, or none."""
 
     DEFAULT_CSS = """

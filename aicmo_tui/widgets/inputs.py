@@ -17,6 +17,10 @@ class PlainInput(Input):
     def validate_value(self, value: str) -> str:
         return plain(value).replace("\n", " ").replace("\t", " ")
 
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """A footer asks by the key's name alone, and Textual does not know that ``slash`` types something."""
+        return super().check_consume_key(key, "/" if key == "slash" else character)
+
 
 class PlainTextArea(TextArea):
     """Many lines."""

@@ -69,7 +69,7 @@ class Rows(Generic[R]):
         return self.rows[offset : offset + limit]
 
 
-class LazyTable(ScrollView, Generic[R], can_focus=True):
+class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
     """Rows of a source. ``key_of`` names a row's record; ``opens`` and ``selectable`` say what may be done with one."""
 
     BINDINGS = [
@@ -164,6 +164,8 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
         self._source: Source[R] = Rows(())
         self._total = 0
         self._counted = False
+        self._offered = False
+        """Whether the footer names what may be done with a row."""
         self._pages: dict[int, Sequence[R]] = {}  # the page looked at last is the last
         self._stale: set[int] = set()
         self._wanted: list[int] = []
@@ -239,7 +241,8 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
     # --- moving -----------------------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._may.get(action, True)
+        """Without a row there is nothing to open or to select."""
+        return self._may.get(action, True) and (self._total > 0 or action not in self._may)
 
     def action_move(self, rows: int) -> None:
         self._go(self.cursor + rows)
@@ -412,6 +415,9 @@ class LazyTable(ScrollView, Generic[R], can_focus=True):
     def _set_total(self, total: int, *, exact: bool) -> None:
         self._counted = exact
         self._total = total
+        if bool(total) != self._offered:
+            self._offered = bool(total)
+            self.refresh_bindings()
         self._resize()
         if self.cursor >= total:
             self.cursor = max(0, total - 1)

@@ -39,7 +39,7 @@ class Picker(ModalScreen[R | None], Generic[R]):
         self._title, self._choices = title, choices
 
     def compose(self) -> ComposeResult:
-        column = Column(self._title, 20, lambda choice: value(choice[0]), grow=1)
+        column = Column("", 20, lambda choice: value(choice[0]), grow=1)
         with Vertical():
             yield Static(line((self._title, TITLE)))
             yield PlainInput(placeholder="/ to filter", compact=True)

@@ -92,6 +92,19 @@ async def test_the_palette_finds_screens_verbs_and_people(filled: Workspace) -> 
         await until(pilot, lambda: app.screen.query_one("#people").total == 1)
 
 
+async def test_the_palette_offers_each_thing_once_and_nothing_of_the_toolkits_own(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await reads(pilot, "Needs you")
+        for mode in ("home", "contacts"):
+            app.action_show_screen(mode)
+            await until(pilot, lambda mode=mode: app.current_mode == mode)
+            said = [command.help for command in app.get_system_commands(app.screen)]
+            assert {each for each in said if said.count(each) > 1} == set()
+            titles = {command.title for command in app.get_system_commands(app.screen)}
+            assert not {"Focus next", "Focus previous", "Copy selected text"} & titles
+
+
 async def test_an_unforeseen_error_is_told_and_the_app_goes_on(filled: Workspace, unforeseen: list[LogRecord]) -> None:
     app = app_on(filled)
     async with app.run_test() as pilot:

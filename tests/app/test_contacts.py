@@ -13,7 +13,9 @@ from textual.pilot import Pilot
 from textual.widgets import Button
 
 from aicmo.workspace import Workspace, open_workspace
+from aicmo_tui.app import AicmoApp
 from aicmo_tui.screens.bulk import VERBS
+from aicmo_tui.screens.changing import tell
 from aicmo_tui.screens.conflict import Conflict
 from aicmo_tui.screens.contact_form import ContactForm
 from aicmo_tui.screens.contacts import ContactsScreen
@@ -413,7 +415,17 @@ async def test_undo_names_what_it_had_to_leave(lived: Workspace) -> None:
         lived.db.write(lambda db: db.execute("UPDATE contact SET company = 'Theirs' WHERE email = ?", (JANE,)))
         await pilot.press("ctrl+z")
         await agree(pilot, "Undo Edited 4 people: company")
-        await reads(pilot, "What was changed since stays as it is", JANE, "“Theirs”", "Acme")
+        await reads(pilot, "What was changed since stays as it is", f"{JANE}: company stays “Theirs”, and is not")
+
+
+async def test_undo_says_who_stays_and_why(lived: Workspace) -> None:
+    app = app_on(lived)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await opened(pilot)
+        added = lived.crm.add("new@acme.example")
+        lived.crm.edit(added, {"stage": "ENGAGED"})
+        app.run_worker(tell(app, "Undone", lived.history.undo(lived.history.list()[1].id)))
+        await reads(pilot, "new@acme.example stays, because of what came since: stage.")
 
 
 async def test_a_next_action_is_planned_and_done_and_a_note_written(lived: Workspace) -> None:
@@ -508,3 +520,40 @@ async def test_a_command_line_is_copied(lived: Workspace) -> None:
         await until(pilot, lambda: app.clipboard == "aicmo contact list -- 'tag:trial -stage:new'")
         await pilot.press("enter", "y")
         await until(pilot, lambda: app.clipboard == f"aicmo contact show {JANE}")
+
+
+def named(app: AicmoApp) -> set[str]:
+    """The actions that the footer names."""
+    return {binding.action for _, binding, _, _ in app.screen.active_bindings.values() if binding.show}
+
+
+ABOUT_PEOPLE = {"open", "select", "edit", "bulk"}
+
+
+async def test_with_nobody_there_the_footer_names_nothing_that_is_done_to_people(empty: Workspace) -> None:
+    async with app_on(empty).run_test(size=(80, 24)) as pilot:
+        await pilot.press("f4")
+        await reads(pilot, "Nobody is here yet.")
+        await until(pilot, lambda: not ABOUT_PEOPLE & named(pilot.app))
+
+
+async def test_the_footer_names_what_can_be_done_and_the_filter_only_where_its_key_types_nothing(
+    lived: Workspace,
+) -> None:
+    async with app_on(lived).run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        await until(pilot, lambda: {*ABOUT_PEOPLE, "filter"} <= named(pilot.app))
+        await pilot.press("slash")
+        await until(pilot, lambda: isinstance(pilot.app.focused, PlainInput))
+        await until(pilot, lambda: "filter" not in named(pilot.app))
+
+
+async def test_a_filter_that_makes_no_sense_is_not_said_to_find_nobody(lived: Workspace) -> None:
+    app = app_on(lived)
+    async with app.run_test(size=(118, 36)) as pilot:
+        screen = await opened(pilot)
+        screen.filter.value = "tag:nowhere"
+        await reads(pilot, "Nobody like that.")
+        screen.filter.value = "tag:nowhere stag:"
+        await reads(pilot, "The filter cannot be read.", "Nothing follows “stag:”")
+        assert "Nobody like that." not in text_of(app)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from driving import app_on, reads, steady, text_of, until
+from sample import NOW
 from textual.pilot import Pilot
 from textual.widgets import Button
 from twins import add_twins
@@ -14,6 +15,8 @@ from twins import add_twins
 from aicmo.crm.duplicates import Duplicates
 from aicmo.crm.similarity import SCORES, Pair
 from aicmo.errors import StoreLocked
+from aicmo.store import suppressions
+from aicmo.store.suppressions import SuppressionReason
 from aicmo.workspace import Workspace
 from aicmo_tui.screens.duplicates import DuplicatesScreen
 from aicmo_tui.screens.duplicates_view import SIGNS
@@ -63,6 +66,15 @@ async def test_pairs_stand_the_surest_first_with_the_two_side_by_side(twins: Wor
         await reads(pilot, "3 pairs, 2 exact", "same mailbox", "bob@globex.example stays")
         await pilot.press("down")
         await reads(pilot, "gains phone, city, vip", "● Countess", "○ Analyst", "● +49 30")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_who_of_the_two_opted_out_is_said_before_they_are_merged(twins: Workspace, size: tuple[int, int]) -> None:
+    twins.db.write(lambda db: suppressions.add(db, "bob+x@globex.example", SuppressionReason.MANUAL, "you", NOW))
+    app = app_on(twins)
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot)
+        await reads(pilot, "suppressed", "manual", "an opt-out of either holds for both")
 
 
 async def test_merging_goes_on_with_the_next_pair_and_undo_brings_the_two_back(twins: Workspace) -> None:

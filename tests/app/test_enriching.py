@@ -17,6 +17,7 @@ from aicmo.gateways.leads import Enrichment, FieldValue, Lead
 from aicmo.gateways.limit_store import MemoryLimitStore
 from aicmo.gateways.limits import Budgets
 from aicmo.workspace import Workspace
+from aicmo_tui.screens.enriching import Asking
 
 
 class Slow:
@@ -84,6 +85,23 @@ async def test_the_run_goes_on_beside_and_tells_what_came_of_it(filled: Workspac
         slow.may_answer.set()
         await reads(pilot, "1 found", "1 credits")
         assert filled.crm.count("field.city:Lyon") == 1
+
+
+async def test_who_waits_for_the_end_is_told_it_and_is_back_in_the_list(filled: Workspace, slow: Slow) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f4")
+        await reads(pilot, "Jane Doe")
+        await pilot.press("space", "r")
+        await reads(pilot, "Ask providers about 1 person selected?")
+        await pilot.press("right", "enter")
+        await reads(pilot, "escape lets it go on beside")
+        slow.may_answer.set()
+        await reads(pilot, "1 found", "1 credits")
+        await until(pilot, lambda: not any(isinstance(screen, Asking) for screen in app.screen_stack))
+        assert "1 found" in text_of(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: len(app.screen_stack) == 1)
 
 
 async def test_leaving_the_app_stops_between_batches_and_keeps_what_was_paid_for(filled: Workspace, slow: Slow) -> None:

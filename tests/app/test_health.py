@@ -17,7 +17,7 @@ import pytest
 from driving import app_on, reads, steady, text_of, until
 from sample import NOW, FrozenClock
 from textual.widgets import Button
-from trouble import HOSTILE_ERROR, open_healthy, open_services, open_troubled
+from trouble import HOSTILE_ERROR, Life, open_healthy, open_services, open_troubled
 
 from aicmo.config import load_config
 from aicmo.gateways import Applied, Attempt, Outcome
@@ -269,6 +269,29 @@ async def test_disabling_says_who_serves_meanwhile_or_that_nobody_does(healthy: 
         await at(pilot, "mx")
         await pilot.press("d")
         await reads(pilot, "Nobody else serves email verification")
+
+
+async def test_a_word_names_every_capability_that_it_touches(tmp_path: Path) -> None:
+    chains = {"lead_enrichment": ["apollo", "dropcontact"], "email_verification": ["dropcontact"]}
+    with open_services(tmp_path, chains) as workspace:
+        life = Life(workspace)
+        await life.meets("dropcontact", Outcome.OK, minutes_ago=1)
+        await life.close()
+        app = app_on(workspace)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.action_show_screen("health")
+            await at(pilot, "dropcontact")
+            await reads(pilot, "is served by apollo")
+            assert "Add a second provider" not in text_of(app)  # that is a matter of the other chain
+            await pilot.press("d")
+            await reads(
+                pilot,
+                "Disable dropcontact for lead enrichment and email verification?",
+                "Meanwhile apollo serves lead enrichment.",
+                "Nobody else serves email verification",
+            )
+            await pilot.press("escape", "down")
+            await reads(pilot, "Add a second provider")
 
 
 async def test_a_reset_is_confirmed_and_puts_it_back_in_service(troubled: Workspace) -> None:

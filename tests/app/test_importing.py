@@ -8,6 +8,7 @@ from driving import app_on, reads
 from textual.widgets import Button
 
 from aicmo.workspace import Workspace
+from aicmo_tui.screens.importing import run_import, undo_import
 
 
 async def test_a_plan_is_seen_changed_done_and_undone(empty: Workspace, tmp_path: Path) -> None:
@@ -41,3 +42,28 @@ async def test_a_plan_is_seen_changed_done_and_undone(empty: Workspace, tmp_path
             ("ann@acme.example", "Ann", ())
         ]
         assert isinstance(app.focused, Button)
+
+
+async def test_the_rejected_rows_of_a_json_file_are_not_those_of_the_csv_beside_it(
+    empty: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "people.json").write_text('[{"email": "nowhere"}]')
+    app = app_on(empty)
+    async with app.run_test(size=(120, 50)):
+        done = await run_import(app, tmp_path / "people.json", mapping={}, policy="fill", dry_run=False)
+    assert done.rejected_file == empty.paths.data_dir / "people.json.rejected.csv"
+
+
+async def test_an_undo_that_leaves_somebody_says_who_and_why(empty: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("Email,First name\nann@acme.example,Anna\nbob@acme.example,Bob\n")
+    empty.crm.add("ann@acme.example")
+    app = app_on(empty)
+    async with app.run_test(size=(120, 50)) as pilot:
+        done = empty.crm.import_file(tmp_path / "people.csv")
+        empty.crm.edit_all("ann@acme.example", {"first_name": "Annie"})
+        empty.crm.edit_all("bob@acme.example", {"stage": "ENGAGED"})
+        app.run_worker(undo_import(app, done))
+        await reads(pilot, "Delete the 1 person it created")
+        await pilot.press("right", "enter")
+        await reads(pilot, "ann@acme.example: first_name stays “Annie”, and is not empty again.")
+        await reads(pilot, "bob@acme.example stays, because of what came since: stage.")
