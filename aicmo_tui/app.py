@@ -89,6 +89,8 @@ class AicmoApp(UnbrokenApp):
         self._wanted = FIRST
         """The screen to show when the workspace is open."""
         self._sends = sends
+        self._leaving = False
+        """The threads take nothing more."""
         self._parts: asyncio.Future[None] | None = None
         for theme in THEMES:
             self.register_theme(theme)
@@ -121,7 +123,8 @@ class AicmoApp(UnbrokenApp):
 
     def _load_ahead(self) -> None:
         """Load the other screens before they are asked for: the first visit is then as quick as the second."""
-        self.threads.submit(lambda: [load(mode) for mode in SCREENS])
+        if not self._leaving:
+            self.threads.submit(lambda: [load(mode) for mode in SCREENS])
 
     def _begin_opening(self) -> None:
         self._opening = asyncio.create_task(self._open(), name="aicmo-open")
@@ -142,6 +145,7 @@ class AicmoApp(UnbrokenApp):
         self._begin()
 
     async def on_unmount(self) -> None:
+        self._leaving = True
         gc.unfreeze()
         if self._opening is not None:
             await self._opening  # what it opens is closed by its opener, who must know of it

@@ -138,3 +138,10 @@ async def test_a_store_that_cannot_be_read_is_said_in_the_header_until_it_can(
             broken.setattr(filled.publishing, "campaigns", locked)
             await reads(pilot, "✕ The database is locked")
         await until(pilot, lambda: "database is locked" not in text_of(app))
+
+
+async def test_an_app_that_is_left_at_once_loads_nothing_ahead(empty: Workspace) -> None:
+    app = app_on(empty)
+    async with app.run_test():
+        pass
+    app._load_ahead()  # its timer may fire while the threads are being closed
