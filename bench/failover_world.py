@@ -70,7 +70,7 @@ class AtOnce(Executor):
         done: Future[T] = Future()
         try:
             done.set_result(fn(*args, **kwargs))
-        except BaseException as error:
+        except BaseException as error:  # a future carries whatever was raised
             done.set_exception(error)
         return done
 

@@ -67,7 +67,7 @@ class Imports:
             db.execute("BEGIN IMMEDIATE")
             try:
                 undone.append(work(db))
-            except BaseException:
+            except BaseException:  # undone, whatever stopped it; raised again
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")

@@ -302,7 +302,7 @@ class ProviderChain(Generic[P]):
             finally:
                 if reservation is not None and self._gate is not None:
                     await self._gate.settle(reservation, None if answer is None else work.spent(answer))
-        except BaseException:
+        except BaseException:  # cancelled as well: nobody may wait for a probe that is over; raised again
             await self.registry.release(admission)
             raise
         work.attempts.append(answer.attempt)

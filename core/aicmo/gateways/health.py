@@ -199,7 +199,7 @@ class HealthRegistry:
                     raise
                 detail = f"its check took longer than {CHECK_TIMEOUT_S:.0f} s"
                 attempt = Attempt(provider.name, Outcome.TRANSIENT, Applied.NO, "check", detail=detail)
-        except BaseException:
+        except BaseException:  # cancelled as well: nobody may wait for a probe that is over; raised again
             await self.release(admission)
             raise
         await self._learn(provider, attempt, admission, synthetic=True)

@@ -319,7 +319,7 @@ async def open_session(host: str, port: int, *, tls: ssl.SSLContext | None, time
     session = ImapSession(reader, transport, host, timeout_s)
     try:
         await session.greeting()
-    except BaseException:
+    except BaseException:  # a line nobody holds is closed, also when cancelled; raised again
         session.abort()
         raise
     return session

@@ -75,7 +75,7 @@ def write_textfile(path: Path, text: str) -> None:
                 file.write(text)
                 os.fchmod(file.fileno(), 0o644)
             os.replace(name, path)
-        except BaseException:
+        except BaseException:  # half a file is taken away, whatever stopped it; raised again
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
             raise

@@ -217,7 +217,7 @@ def _commit_together(
                 outcomes.append((waiting, None, _problem(error, path)))
             connection.execute("RELEASE job")
         connection.execute(end)
-    except BaseException as error:
+    except BaseException as error:  # all who wait in this commit must hear of it
         with contextlib.suppress(sqlite3.Error):
             connection.rollback()
         refusal = _problem(error, path)

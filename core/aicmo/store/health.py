@@ -177,7 +177,7 @@ class HealthDb:
             self._prepare()
             with translated(path):
                 self._reader = connect(path, READ_BUSY_MS)
-        except BaseException:
+        except BaseException:  # half opened is closed; raised again
             self._writer.close()
             raise
         self._writing = threading.Lock()

@@ -220,7 +220,7 @@ class ImapProvider:
             session = await self._opened(way)
         try:
             yield session
-        except BaseException:
+        except BaseException:  # in the middle of a reply, also when cancelled: of no more use; raised again
             session.abort()
             raise
         await session.log_out()
@@ -251,7 +251,7 @@ class ImapProvider:
                 await session.start_tls(context)
             way.phase = "auth"
             await self._log_in(session, secret)
-        except BaseException:
+        except BaseException:  # a line nobody holds is closed, also when cancelled; raised again
             session.abort()
             raise
         return session

@@ -195,7 +195,7 @@ class SmtpProvider:
                 session = await self._open(way)
             try:
                 reply = await self._transact(session, mail, before_body, way)
-            except BaseException as error:
+            except BaseException as error:  # cancelled as well: the connection is reset or closed; raised again
                 if pooled and way.phase == "mail" and _is_gone(error):
                     # The server had closed it while it was idle. Nothing of it was taken: a fresh one begins anew.
                     session.abort()
@@ -229,7 +229,7 @@ class SmtpProvider:
             await self._say_at_once(session, envelope, way)
             try:
                 await before_body()
-            except Exception as error:
+            except Exception as error:  # the caller's own, told apart from the server's
                 raise _LedgerRaised(error) from None
         else:
             await self._command(session, envelope[0])
@@ -352,7 +352,7 @@ class SmtpProvider:
                 await self._log_in(client, settings.username)
             assert isinstance(client.transport, asyncio.Transport)
             return SmtpSession(client.transport, client.esmtp_extensions)
-        except BaseException as error:
+        except BaseException as error:  # a line nobody holds is closed, also when cancelled; raised again
             if isinstance(transport, asyncio.WriteTransport):
                 transport.abort()
             client.close()
