@@ -27,7 +27,7 @@ CHAIN, BREAKER, HEALTH = "gateways/chain.py", "gateways/breaker.py", "gateways/h
 WALKS = "gateways/test_state_machine.py::test_with_all_guards_no_promise_is_broken"
 DEADLINE = "gateways/test_deadline.py::test_a_side_effect_that_is_cut_off_may_have_happened"
 """Not the Hypothesis tests: those notice too, and then take minutes to find the smallest story."""
-LEDGER, LIMITS = "store/deliveries.py", "gateways/limits.py"
+LEDGER, LIMITS = "store/claiming.py", "gateways/limits.py"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from aicmo.clock import SYSTEM_CLOCK
 from aicmo.paths import Paths
 from aicmo.publishing.ledger import Ledger, Settlement
 from aicmo.publishing.outbox import WORKERS_PER_CONNECTION
-from aicmo.store.deliveries import State, Verdict
+from aicmo.store.claiming import Verdict
+from aicmo.store.deliveries import State
 from bench.budget import Row, in_fresh_process
 from bench.mailing import (
     CONNECTIONS,

@@ -11,7 +11,7 @@ from aicmo.errors import AicmoError, IllegalTransition
 from aicmo.publishing import Counts, State
 from aicmo.publishing.ledger import Ledger, Settlement
 from aicmo.store import suppressions
-from aicmo.store.deliveries import Claimed, Verdict
+from aicmo.store.claiming import Claimed, Verdict
 
 from .conftest import OpenWorkspace, started_campaign
 

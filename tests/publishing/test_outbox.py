@@ -16,7 +16,7 @@ from aicmo.publishing.outbox import RunReport, _cut_off
 from aicmo.publishing.sender_lock import sender_lock
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store import suppressions
-from aicmo.store.deliveries import recover
+from aicmo.store.claiming import recover
 from aicmo.workspace import Workspace
 
 from .conftest import DRAFT, OpenWorkspace, started_campaign

@@ -14,10 +14,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from aicmo.crm import CRMRepository
 from aicmo.errors import IllegalTransition, NotFound
-from aicmo.store import Database, campaigns, contents, deliveries, open_database, suppressions
+from aicmo.store import Database, campaigns, claiming, contents, deliveries, open_database, suppressions
 from aicmo.store.campaigns import CampaignStatus
+from aicmo.store.claiming import Claimed, Refusal, Verdict
 from aicmo.store.contents import Draft
-from aicmo.store.deliveries import MOVES, Claimed, Refusal, State, Verdict
+from aicmo.store.deliveries import MOVES, State
 from aicmo.store.suppressions import SuppressionReason
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -70,7 +71,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(target=claimed, most=st.integers(1, 3))
     def claim(self, most: int):  # type: ignore[no-untyped-def]
         self.now += timedelta(seconds=1)
-        return multiple(*self.db.write(lambda db: deliveries.claim(db, self.campaign, self.now, most=most)))
+        return multiple(*self.db.write(lambda db: claiming.claim(db, self.campaign, self.now, most=most)))
 
     @rule(target=gone, delivery=consumes(claimed))
     def let_body_go(self, delivery: Claimed):  # type: ignore[no-untyped-def]
@@ -82,10 +83,10 @@ class Ledger(RuleBasedStateMachine):
 
     def try_to_let_go(self, db, delivery: Claimed) -> Refusal | None:  # type: ignore[no-untyped-def]
         try:
-            refusal = deliveries.let_go(db, delivery, "<id@x>", "smtp-a", {}, self.now)
+            refusal = claiming.let_go(db, delivery, "<id@x>", "smtp-a", {}, self.now)
             if refusal is not None:
                 verdict = Verdict(State.SUPPRESSED if refusal.why == "suppressed" else State.QUEUED)
-                deliveries.settle(db, delivery, verdict, self.now)
+                claiming.settle(db, delivery, verdict, self.now)
         except IllegalTransition:
             assert not self.is_ours(db, delivery, "claimed")
             return Refusal("recovered", "another sender began meanwhile")
@@ -102,7 +103,7 @@ class Ledger(RuleBasedStateMachine):
         verdict = Verdict(state, "smtp-a", "250", "told", retry_at=retry_at)
         ours = self.db.read(lambda db: self.is_ours(db, delivery, "sending"))
         try:
-            self.db.write(lambda db: deliveries.settle(db, delivery, verdict, self.now))
+            self.db.write(lambda db: claiming.settle(db, delivery, verdict, self.now))
         except IllegalTransition:
             assert not ours
         else:
@@ -111,7 +112,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule()
     def crash_and_recover(self) -> None:
-        self.db.write(lambda db: deliveries.recover(db, self.now))
+        self.db.write(lambda db: claiming.recover(db, self.now))
         assert not {"sending", "claimed"} & set(self.states().values())
 
     @rule(person=st.sampled_from(PEOPLE))
@@ -216,19 +217,19 @@ def test_nobody_is_frozen_twice_and_the_suppressed_are_frozen_as_such(db: Databa
 
 def test_an_opt_out_holds_between_the_claim_and_the_body(db: Database) -> None:
     campaign = running_campaign(db)
-    (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
     db.write(lambda each: suppressions.add(each, claimed.address, SuppressionReason.UNSUBSCRIBED, "test", NOW))
-    refusal = db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
+    refusal = db.write(lambda each: claiming.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
     assert refusal == Refusal("suppressed", "unsubscribed")
 
 
 def test_a_pause_holds_between_the_claim_and_the_body(db: Database) -> None:
     campaign = running_campaign(db)
-    (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
     db.write(lambda each: campaigns.move(each, campaign, CampaignStatus.PAUSED))
-    refusal = db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
+    refusal = db.write(lambda each: claiming.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
     assert refusal and refusal.why == "stopped"
-    assert db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1)) == []
+    assert db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)) == []
 
 
 @pytest.mark.parametrize(("window", "seconds"), [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)])
@@ -236,8 +237,8 @@ def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, second
     campaign = running_campaign(db)
 
     def send(now: datetime) -> Refusal | None:
-        (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, now, most=1))
-        return db.write(lambda each: deliveries.let_go(each, claimed, "<1@x>", "smtp-a", {window: 2}, now))
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, now, most=1))
+        return db.write(lambda each: claiming.let_go(each, claimed, "<1@x>", "smtp-a", {window: 2}, now))
 
     assert send(NOW) is None
     assert send(NOW) is None
@@ -250,7 +251,7 @@ def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, second
 def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
     campaign = running_campaign(db)
     db.write(lambda each: each.execute("DELETE FROM contact WHERE address = ?", (PEOPLE[0],)))
-    (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
     assert claimed.address == PEOPLE[1]
     first = db.read(lambda each: deliveries.listed(each, campaign, limit=1))[0]
     assert (first.state, first.reason) == (State.CANCELLED, "the contact was deleted")
@@ -258,23 +259,23 @@ def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
 
 def test_a_sender_that_was_thought_dead_can_neither_send_nor_settle(db: Database) -> None:
     campaign = running_campaign(db)
-    (stale,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
-    db.write(lambda each: deliveries.recover(each, NOW))
-    (fresh,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+    (stale,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+    db.write(lambda each: claiming.recover(each, NOW))
+    (fresh,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
     assert (stale.id, stale.claim) == (fresh.id, fresh.claim - 1)
     with pytest.raises(IllegalTransition):
-        db.write(lambda each: deliveries.let_go(each, stale, "<1@x>", "smtp-a", {}, NOW))
-    assert db.write(lambda each: deliveries.let_go(each, fresh, "<1@x>", "smtp-a", {}, NOW)) is None
+        db.write(lambda each: claiming.let_go(each, stale, "<1@x>", "smtp-a", {}, NOW))
+    assert db.write(lambda each: claiming.let_go(each, fresh, "<1@x>", "smtp-a", {}, NOW)) is None
     with pytest.raises(IllegalTransition):
-        db.write(lambda each: deliveries.settle(each, stale, Verdict(State.FAILED), NOW))
+        db.write(lambda each: claiming.settle(each, stale, Verdict(State.FAILED), NOW))
 
 
 def test_what_was_taken_and_not_tried_is_no_attempt(db: Database) -> None:
     campaign = running_campaign(db)
     for _ in range(3):
-        (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
         assert claimed.attempts == 0
-        db.write(lambda each, one=claimed: deliveries.settle(each, one, Verdict(State.QUEUED), NOW))
-        (claimed,) = db.write(lambda each: deliveries.claim(each, campaign, NOW, most=1))
+        db.write(lambda each, one=claimed: claiming.settle(each, one, Verdict(State.QUEUED), NOW))
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
         assert claimed.attempts == 0
-        db.write(lambda each: deliveries.recover(each, NOW))
+        db.write(lambda each: claiming.recover(each, NOW))

@@ -16,9 +16,9 @@ from functools import partial
 
 from aicmo.clock import Clock
 from aicmo.errors import IllegalTransition
-from aicmo.store import Database, campaigns, deliveries, suppressions
+from aicmo.store import Database, campaigns, claiming, suppressions
 from aicmo.store.campaigns import CampaignStatus
-from aicmo.store.deliveries import Claimed, Refusal, Verdict
+from aicmo.store.claiming import Claimed, Refusal, Verdict
 from aicmo.store.suppressions import SuppressionReason
 
 
@@ -79,7 +79,7 @@ class Ledger:
     async def let_go(
         self, delivery: Claimed, message_id: str, provider: str, limits: Mapping[str, int]
     ) -> Refusal | None:
-        """``deliveries.let_go``: when this returns ``None``, the row is ``sending`` on disk."""
+        """``claiming.let_go``: when this returns ``None``, the row is ``sending`` on disk."""
         request = _Request(self._future(), body=_Body(delivery, message_id, provider, limits))
         await self._written_with_others(request)
         return request.refusal
@@ -130,17 +130,17 @@ def _write_down(db: sqlite3.Connection, together: Sequence[_Request], now: datet
     for each in together:
         if (body := each.body) is not None:
             try:
-                each.refusal = deliveries.let_go(db, body.delivery, body.message_id, body.provider, body.limits, now)
+                each.refusal = claiming.let_go(db, body.delivery, body.message_id, body.provider, body.limits, now)
             except IllegalTransition as problem:
                 each.problem = problem
-    claiming = [each for each in together if each.claims and each.problem is None]
-    for each, claimed in zip(claiming, _claim(db, len(claiming), now), strict=False):
+    asking = [each for each in together if each.claims and each.problem is None]
+    for each, claimed in zip(asking, _claim(db, len(asking), now), strict=False):
         each.claimed = claimed
 
 
 def _settle(db: sqlite3.Connection, settlement: Settlement, now: datetime) -> None:
     delivery = settlement.delivery
-    deliveries.settle(db, delivery, settlement.verdict, now)
+    claiming.settle(db, delivery, settlement.verdict, now)
     if settlement.dead_address:
         source = f"campaign {delivery.campaign_id}: {settlement.verdict.code}"
         suppressions.add(db, delivery.address, SuppressionReason.BOUNCED, source, now)
@@ -153,7 +153,7 @@ def _claim(db: sqlite3.Connection, most: int, now: datetime) -> list[Claimed]:
     claimed: list[Claimed] = []
     if most:
         for campaign_id in campaigns.running_ids(db):
-            claimed += deliveries.claim(db, campaign_id, now, most=most - len(claimed))
+            claimed += claiming.claim(db, campaign_id, now, most=most - len(claimed))
             if len(claimed) == most:
                 break
     return claimed

@@ -31,8 +31,9 @@ from aicmo.publishing.ledger import Ledger, Settlement
 from aicmo.publishing.schedule import start_due
 from aicmo.publishing.sender_lock import sender_lock
 from aicmo.publishing.verdicts import is_dead_address, is_sender_fault, verdict_of
-from aicmo.store import Database, campaigns, contents, deliveries, leases, meta
-from aicmo.store.deliveries import Claimed, Refusal, State, Verdict
+from aicmo.store import Database, campaigns, claiming, contents, leases, meta
+from aicmo.store.claiming import Claimed, Refusal, Verdict
+from aicmo.store.deliveries import State
 
 log = logging.getLogger(__name__)
 
@@ -140,14 +141,14 @@ class Outbox:
                 who = f"{lease.what} (process {lease.pid})" if lease else "another process"
                 return RunReport("locked", f"{who} is sending", None, {}, 0)
             now = self._clock.now()
-            unknown, _ = await self._db.awrite(lambda db: deliveries.recover(db, now))
+            unknown, _ = await self._db.awrite(lambda db: claiming.recover(db, now))
             if unknown:
                 log.warning("%d deliveries were on their way when a sender stopped; they are unknown", unknown)
             self._identity = await self._db.aread(meta.identity)
             async with self._heartbeat():
                 await self._run_workers(patience_s, max_seconds)
             # A worker that had to be cut off leaves its row on its way: the lock is still ours, so say so now.
-            left, _ = await self._db.awrite(lambda db: deliveries.recover(db, self._clock.now()))
+            left, _ = await self._db.awrite(lambda db: claiming.recover(db, self._clock.now()))
             self._counts[State.UNKNOWN] += left
         return RunReport(self._status, self._reason, self._next_at, dict(+self._counts), unknown)
 
@@ -360,4 +361,4 @@ async def _cut_off(tasks: Collection[asyncio.Task[None]]) -> None:
 def _next_due(db: sqlite3.Connection, now: datetime) -> datetime | None:
     """When there is something to do, what a scheduled campaign has just begun with included; ``None`` for never."""
     start_due(db, now)
-    return deliveries.next_due_at(db, campaigns.running_ids(db), now)
+    return claiming.next_due_at(db, campaigns.running_ids(db), now)

@@ -20,7 +20,7 @@ from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFou
 from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.preflight import CheckReport, check
 from aicmo.publishing.schedule import begin
-from aicmo.store import Database, audiences, campaigns, contents, deliveries, unknown
+from aicmo.store import Database, audiences, campaigns, claiming, contents, deliveries, unknown
 from aicmo.store.audiences import Audience
 from aicmo.store.campaigns import Campaign, CampaignStatus
 from aicmo.store.contents import Content, Draft
@@ -327,7 +327,7 @@ class PublishingPipeline:
     def due_now(self) -> tuple[int, int]:
         """How many deliveries a sender would take now, and how many scheduled campaigns it would begin."""
         now = self._clock.now()
-        return self._db.read(lambda db: (deliveries.due_now(db, now), len(campaigns.due_ids(db, now))))
+        return self._db.read(lambda db: (claiming.due_now(db, now), len(campaigns.due_ids(db, now))))
 
     def looks_due(self) -> int:
         """How many unknown deliveries would be looked for now."""

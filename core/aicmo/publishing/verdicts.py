@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from aicmo.gateways.attempt import Applied, Attempt, Outcome
 from aicmo.gateways.chain_answer import ChainResult
-from aicmo.store.deliveries import State, Verdict
+from aicmo.store.claiming import Verdict
+from aicmo.store.deliveries import State
 
 BACKOFF = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240, 480, 720, 720))
 """Between the tries of a mailbox that says "later". The first suits greylisting; the sum is a day and a half."""

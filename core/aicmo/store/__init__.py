@@ -5,7 +5,7 @@ that take a ``sqlite3.Connection`` and parameters and give frozen records; ``Dat
 run::
 
     count = database.read(lambda db: contacts.count(db, query))
-    await database.awrite(lambda db: deliveries.claim(db, campaign_id, now, most=1))
+    await database.awrite(lambda db: claiming.claim(db, campaign_id, now, most=1))
 
 ======================  =============================================
 ``database``            threads, transactions, SQLite's errors as ours
@@ -23,7 +23,8 @@ run::
 ``contents``            content, its versions, approvals
 ``campaigns``           campaigns and who may send
 ``audiences``           whom a query selects right now
-``deliveries``          the ledger
+``deliveries``          the ledger: its states, and what a person does to it
+``claiming``            the sender's way through it
 ``syncs``               which row of another CRM is whose, and what both sides said last
 ``unknown``             what in it nobody knows the outcome of
 ``health``              ``health.db``: the providers' state

@@ -22,6 +22,7 @@ from aicmo.store import bulk
 from aicmo.store.database import Database, connect, create_private_file, translated
 from aicmo.store.steps.first_campaign import FIRST_CAMPAIGN
 from aicmo.store.steps.people import PEOPLE
+from aicmo.store.steps.sending import SENDING
 
 if TYPE_CHECKING:
     from sqlite_utils import Migrations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x41494D4F
 """``AIMO`` in the file's header: tells our database from any other."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """How many steps there are; also kept in the file as ``user_version``, so that opening an up-to-date file is cheap."""
 
 
@@ -105,6 +106,11 @@ def _steps() -> Migrations:
     @steps()
     def people(db: SqliteUtilsDatabase) -> None:
         for statement in PEOPLE:
+            db.execute(statement)
+
+    @steps()
+    def sending(db: SqliteUtilsDatabase) -> None:
+        for statement in SENDING:
             db.execute(statement)
 
     return steps
