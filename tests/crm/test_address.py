@@ -82,6 +82,11 @@ def test_any_text_is_an_address_or_a_refusal_and_normalising_again_changes_nothi
         ("acme.com", "acme.com"),
         ("a.b.acme.example", "acme.example"),
         ("co.uk", "co.uk"),
+        ("shop.ck", "shop.ck"),  # every name under .ck is a suffix
+        ("www.ck", "www.ck"),  # but this one
+        ("a.www.ck", "www.ck"),
+        ("acme.example", "acme.example"),
+        ("localhost", "localhost"),
         ("shop.acme.com.br", "acme.com.br"),
     ],
 )

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
+import sys
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -308,3 +310,19 @@ def test_memory_does_not_grow_with_the_file(crm: CRMRepository, dry_run: bool) -
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]
     assert peaks[1] < 20_000_000
+
+
+def test_the_interpreter_is_set_up_for_an_import_and_put_back_after_it(imported: Import) -> None:
+    def settings() -> tuple[object, float]:
+        return gc.get_threshold(), sys.getswitchinterval()
+
+    before, within = settings(), []
+    imported("email\nann@acme.example\n", progress=lambda _: within.append(settings()))
+    assert within[0] != before == settings()
+
+    def cannot(_: ImportProgress) -> None:
+        raise OSError
+
+    with pytest.raises(OSError):
+        imported("email\nbob@acme.example\n", progress=cannot)
+    assert settings() == before

@@ -18,6 +18,8 @@ def registrable(domain: str) -> str:
     Under a suffix the list does not know, such as ``.example``, it is the last two labels; a public suffix itself stays
     what it is.
     """
+    if domain.count(".") < 2:  # then it is the whole, whatever the list says: most are like that
+        return domain
     found = _extractor().extract_str(domain)
     if found.suffix:
         return f"{found.domain}.{found.suffix}" if found.domain else domain

@@ -28,8 +28,9 @@ STAGES = ("NEW", "ENRICHED", "VERIFIED", "ENGAGED", "CONVERTED", "DISQUALIFIED")
 
 ROWS_PER_STATEMENT = 1000
 """Times the 13 columns this stays under SQLite's 32,766 parameters of a statement."""
-ROWS_PER_INSERT = 2500
-"""The same for an insert's 11; the fewer statements, the less an import's two threads wait for each other."""
+ROWS_PER_INSERT = 500
+"""SQLite compiles the statement anew for every batch of an import, because the search index's trigger steps aside: a
+longer one costs more than it saves."""
 
 
 class Entry(NamedTuple):

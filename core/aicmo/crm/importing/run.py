@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from itertools import chain
@@ -27,6 +28,9 @@ from aicmo.crm.reading import open_table
 from aicmo.errors import InvalidInput
 from aicmo.store import Database, fields, imports
 from aicmo.store import tags as tag_store
+
+_TURN_S = 0.000_5
+"""How long a thread of an import works on when another waits for the interpreter."""
 
 
 class ImportOptions(TypedDict, total=False):
@@ -79,7 +83,7 @@ def import_contacts(
     if plan_file is not None and not dry_run:
         raise InvalidInput("A plan is what a dry run writes.", hint="Say --dry-run with --plan FILE.")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_rare_collections())
+        stack.enter_context(_made_for_two_threads())
         table = stack.enter_context(open_table(source, encoding=encoding))
         for path, what in ((rejected_file, "The rejected rows"), (plan_file, "The plan")):
             if path is not None:
@@ -149,11 +153,17 @@ def import_contacts(
 
 
 @contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Python looks for cycles whenever some hundred objects were made: an eighth of an import's time, to find none."""
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, *before[1:])
+def _made_for_two_threads() -> Iterator[None]:
+    """Set the interpreter up for a thread that reads and one that writes.
+
+    Python looks for cycles whenever some hundred objects were made: an eighth of an import's time, to find none. And
+    whoever comes back from SQLite waits for 5 ms until the other makes way, some fifty times a batch.
+    """
+    thresholds, turn = gc.get_threshold(), sys.getswitchinterval()
+    gc.set_threshold(50_000, *thresholds[1:])
+    sys.setswitchinterval(_TURN_S)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        gc.set_threshold(*thresholds)
+        sys.setswitchinterval(turn)

@@ -17,6 +17,7 @@ from aicmo.errors import InvalidInput, NotFound
 from aicmo.text import one_line
 
 SAMPLE_BYTES = 256 * 1024
+_PIECE_BYTES = 256 * 1024
 STDIN = Path("-")
 
 _NOT_TABLES = (
@@ -46,7 +47,7 @@ class Source:
     @contextlib.contextmanager
     def text(self) -> Iterator[TextIO]:
         """The whole text, line ends as they are. Of a stream, once."""
-        begun = io.BufferedReader(_Begun(self._sample, self._stream), SAMPLE_BYTES)  # type: ignore[type-var]  # a stub's slip
+        begun = io.BufferedReader(_Begun(self._sample, self._stream))  # type: ignore[type-var]  # a stub's slip
         text = io.TextIOWrapper(begun, encoding=self.encoding, errors=on_undecodable(self.encoding), newline="")
         try:
             yield text
@@ -112,19 +113,24 @@ def _read_sample(stream: BinaryIO) -> bytes:
 
 
 class _Begun(io.RawIOBase):
-    """A stream with what was already read from it put back: a pipe cannot be rewound."""
+    """A stream with what was already read from it put back: a pipe cannot be rewound.
+
+    It is asked for large pieces, whatever is asked of it. Each question lets go of the interpreter for a moment, and in
+    CPython a thread that waits begins to wait anew each time: between many small ones it would never get its turn.
+    """
 
     def __init__(self, start: bytes, rest: BinaryIO) -> None:
-        self._start, self._rest = memoryview(start), rest
+        self._piece, self._rest = memoryview(start), rest
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # the stub's buffer type is not public
-        piece = self._start[: len(buffer)] or self._rest.read(len(buffer))
-        self._start = self._start[len(buffer) :]
-        buffer[: len(piece)] = piece
-        return len(piece)
+        self._piece = self._piece or memoryview(self._rest.read(_PIECE_BYTES))
+        part = self._piece[: len(buffer)]
+        self._piece = self._piece[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
 
 
 def _refuse_what_is_no_text(sample: bytes, name: str) -> None:
