@@ -23,7 +23,7 @@ def change() -> None:
 @verb(change, "list", lists=True)
 @click.option("--limit", type=AT_MOST, help="At most so many; 20 on a terminal.")
 def list_(run: Run, limit: int | None) -> None:
-    """The steps of undo, the latest first. The last 200 are kept, and every import."""
+    """The steps of undo, the latest first. The last 200 are kept, and every import and merge."""
     with run.open_workspace() as workspace:
         found = workspace.history.list(limit=limit or (20 if run.form.is_text else -1))
     columns = ["id", "at", "summary", "actor", "undone_at"]
@@ -33,7 +33,8 @@ def list_(run: Run, limit: int | None) -> None:
 @verb(changes=True)
 @click.argument("number", metavar="[ID]", type=ROW_ID, required=False)
 def undo(run: Run, number: int | None) -> int:
-    """Take back the last thing you changed, or the change with that number. Exits 5 when something had to stay."""
+    """Take back the last thing you changed, or the change with that number. Consent and opt-outs stay. Exits 5 when
+    something had to stay."""
     with run.open_workspace() as workspace:
         return _tell(run, "undo", "Undone", workspace.history.undo(number))
 
@@ -48,6 +49,8 @@ def redo(run: Run, number: int | None) -> int:
 
 def _tell(run: Run, name: str, done: str, turned: Reverted | None) -> int:
     """What a person changed since stays as it is, and is named."""
+    from aicmo.crm.history import NOT_TAKEN_BACK, outcome
+
     kept = turned.kept if turned else ()
     status = "dry_run" if run.dry_run else "nothing" if turned is None else "partly" if kept else "done"
     record = {
@@ -61,8 +64,9 @@ def _tell(run: Run, name: str, done: str, turned: Reverted | None) -> int:
     if turned is None:
         text = [f"There is nothing to {name}."]
     else:
-        whom = "1 person" if turned.people == 1 else f"{turned.people:,} people"
-        text = [f"{'Would be: ' if run.dry_run else ''}{done}: {turned.change.summary} ({whom})"]
+        text = [outcome(f"Would be {done.lower()}" if run.dry_run else done, turned)]
     text += left_alone(kept)
     output.document(record, run.form, text)
+    if turned is None:
+        run.say(NOT_TAKEN_BACK)
     return PARTLY_FAILED if kept else 0

@@ -115,11 +115,13 @@ def _tell(run: Run, name: str, result: EditResult, *, done: str = "changed") -> 
         "changed": result.changed,
         "change_id": None if run.dry_run else result.change_id,
         "examples": [each._asdict() for each in result.examples],
+        "warnings": list(result.warnings),
     }
     would = "would be " if run.dry_run else ""
     text = [f"{result.changed:,} of {result.selected:,} {would}{done}"]
     if run.dry_run or result.changed == 1:
         text += [f"  {_example(each)}" for each in result.examples]
+    text += [f"▲ {each}" for each in result.warnings]
     output.document(document, run.form, text)
     if document["change_id"] is not None:
         run.say(f"Take it back with: aicmo undo {result.change_id}")

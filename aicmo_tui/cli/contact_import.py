@@ -107,6 +107,8 @@ def _told(run: Run, result: ImportResult, plan: str | None) -> list[str]:
     if counts.conflicts:
         text[0] += f"; conflicts {counts.conflicts:,}"
     text += [f"▲ {warning}" for warning in result.warnings]
+    if counts.conflicts and not plan:
+        text.append("Both values of each conflict, before an import: --dry-run --plan FILE")
     if result.rejected_file:
         text.append(f"The rejected rows, with the reasons: {result.rejected_file}")
     if run.dry_run:

@@ -92,6 +92,8 @@ def consent(
     record = {"schema": "aicmo.contact.consent/1", "status": status, "consents": [asdict(word) for word in words]}
     text = ["  ".join(filter(None, _cells(word))) for word in words]
     output.document(record, run.form, text or ["They were not asked yet."])
+    if status == "done" and purpose is not None:
+        run.say("Undo leaves this alone; another word on the same purpose replaces it.")
 
 
 def _counted(number: int, one: str, many: str) -> str:

@@ -88,6 +88,8 @@ def note(run: Run, email: str, words: tuple[str, ...], pin: bool) -> None:
     status, said = ("dry_run", "Would be noted") if run.dry_run else ("done", f"Noted as {number}")
     record = {"schema": "aicmo.contact.note/1", "status": status, "id": None if run.dry_run else number}
     output.document(record, run.form, [f"{said}."])
+    if not run.dry_run:
+        run.say("Take it back with: aicmo undo")
 
 
 @verb(None, "next", changes=True)

@@ -61,7 +61,7 @@ def undo(run: Run, number: int) -> int:
         "kept_unnamed": undone.unnamed,
     }
     whom = "1 person" if undone.people == 1 else f"{undone.people:,} people"
-    text = [f"{'Would be undone' if run.dry_run else 'Undone'} for {whom}: {undone.change.summary}"]
+    text = [f"{'Would be undone' if run.dry_run else 'Undone'} for {whom}: {undone.change.phrase}"]
     text += left_alone(undone.kept)
     if undone.unnamed:
         text.append(f"▲ {undone.unnamed:,} more people stay, because something happened to them since")

@@ -36,7 +36,7 @@ def edit(run: Run, number: int, words: tuple[str, ...]) -> None:
 @verb(note, changes=True)
 @click.argument("number", metavar="ID", type=ROW_ID)
 def delete(run: Run, number: int) -> None:
-    """Take a note out of the timeline, for good. What happened cannot be taken out."""
+    """Take a note out of the timeline; undo brings it back. What happened cannot be taken out."""
     with run.open_workspace() as workspace:
         workspace.timeline.delete_note(number)
     _tell(run, "delete", number, "deleted")
@@ -46,3 +46,5 @@ def _tell(run: Run, name: str, number: int, done: str) -> None:
     status, said = ("dry_run", "would be") if run.dry_run else ("done", "is")
     record = {"schema": f"aicmo.note.{name}/1", "status": status, "id": number}
     output.document(record, run.form, [f"Note {number} {said} {done}."])
+    if not run.dry_run:
+        run.say("Take it back with: aicmo undo")

@@ -44,6 +44,8 @@ def add(run: Run, email: str) -> None:
     status = "dry_run" if run.dry_run else "done" if added else "unchanged"
     said = {"dry_run": "Would be suppressed.", "done": f"{email} is suppressed.", "unchanged": f"{email} was already."}
     output.document({"schema": "aicmo.suppression.add/1", "status": status}, run.form, [said[status]])
+    if status == "done":
+        run.say(f"Undo leaves this alone; only this takes it back: aicmo suppression remove {address}")
 
 
 @verb(suppression, changes=True)

@@ -161,7 +161,7 @@ def test_what_an_undo_left_alone_is_told_in_a_sentence(people: CommandLine, tmp_
     told = people("import", "undo", number, "--yes", code=5).out.splitlines()
     assert told[1:] == [
         "▲ ann@one.example: title stays “Boss”, and is not empty again.",
-        "▲ di@one.example stays, because of what came since: tag.vip.",
+        "▲ di@one.example stays, because of what came since: tag vip.",
     ]
     change = people("change", "list", "--json").document[2]
     refused = people("undo", change["id"], "--json", code=6).error
@@ -301,3 +301,34 @@ def test_a_folder_is_no_list_of_people(people: CommandLine, tmp_path: Path, monk
 
 def test_only_who_has_nobody_is_told_to_import(people: CommandLine) -> None:
     assert people("contact", "list", "tag:nobody").err == "Nobody like that.\n"
+
+
+def test_what_is_undone_reads_as_a_sentence_and_names_what_undo_never_touches(people: CommandLine) -> None:
+    people("contact", "tag", "ann@one.example", "--add", "vip")
+    assert people("undo", "--dry-run").out.strip() == "Would be undone: tagged ann@one.example vip"
+    assert people("undo").out.strip() == "Undone: tagged ann@one.example vip"
+    assert people("redo").out.strip() == "Done again: tagged ann@one.example vip"
+    assert "only this takes it back: aicmo suppression remove" in people("suppression", "add", "ann@one.example").err
+    given = ("--purpose", "news", "--given", "--source", "fair")
+    assert "Undo leaves this alone" in people("contact", "consent", "ann@one.example", *given).err
+    while people("undo", "--json").document["status"] != "nothing":
+        pass
+    assert "Consent and opt-outs are never undone with it." in people("undo").err
+    assert people("suppression", "list", "--json").document[0]["reason"] == "manual"
+
+
+def test_a_note_is_taken_back_from_the_command_line(people: CommandLine) -> None:
+    noted = people("contact", "note", "ann@one.example", "likes tea", "--json").document["id"]
+    people("note", "delete", noted)
+    people("undo")
+    assert [
+        row["text"] for row in people("contact", "timeline", "ann@one.example", "--kind", "note", "--json").document
+    ]
+    people("undo")
+    assert people("contact", "timeline", "ann@one.example", "--kind", "note", "--json").document == []
+
+
+def test_taking_away_a_tag_that_nobody_has_says_so(people: CommandLine) -> None:
+    told = people("contact", "edit", "ann@one.example", "--untag", "vpi").out
+    assert told.splitlines() == ["0 of 1 changed", "▲ Nobody has the tag “vpi”."]
+    assert people("contact", "tag", "ann@one.example", "--remove", "vpi", "--json").document["warnings"]

@@ -202,3 +202,12 @@ def test_a_tag_that_is_spelled_another_way_is_the_same_tag(crm: CRMRepository, h
     undone = history.undo()
     assert undone is not None and undone.kept == ()
     assert crm.get("bob@acme.example").tags == () and crm.get("ann@acme.example").tags == ("VIP",)
+
+
+def test_taking_away_a_tag_that_nobody_has_says_so(crm: CRMRepository) -> None:
+    crm.add("ann@acme.example", tags=["VIP"])
+    crm.add("bob@acme.example")
+    assert crm.tag("acme", remove=["vpi"]).warnings == ("Nobody has the tag “vpi”.",)
+    assert crm.tag("bob@acme.example", remove=["vip"]).warnings == ()
+    assert crm.tag("ann@acme.example", remove=["vip"]).warnings == ()
+    assert crm.tag("ann@acme.example", remove=["vip"], add=["new"]).warnings == ("Nobody has the tag “vip”.",)

@@ -16,6 +16,7 @@ from aicmo.crm.duplicates import Duplicates
 from aicmo.crm.history import History, told
 from aicmo.crm.merging import better_of, merge, plan_merge
 from aicmo.crm.similarity import find_duplicates, mail_variant, phone_key, profile_key
+from aicmo.crm.timeline import Timeline
 from aicmo.errors import IllegalTransition, InvalidInput
 from aicmo.store import (
     Database,
@@ -419,3 +420,15 @@ def test_a_verdict_on_an_address_goes_with_the_address(db: Database) -> None:
     assert crm.count("verified:valid") == 1
     crm.edit(crm.get("ada@x.example"), {"email": "ada@y.example"})
     assert crm.count("verified:valid") == 0
+
+
+def test_whose_step_it_was_is_told_however_much_was_changed_since(db: Database) -> None:
+    crm = CRMRepository(db)
+    ada, other = crm.add("ada@x.example"), crm.add("ada@y.example")
+    crm.edit(other, {"stage": "ENGAGED"}, because="met at the fair")
+    db.write(lambda c: merge(c, ada, crm.get("ada@y.example"), {}, "you", NOW))
+    bob = crm.add("bob@x.example")
+    for number in range(changes.KEPT_STEPS + 1):
+        crm.edit_all([bob.id], {"title": str(number)})
+    steps = Timeline(db).why(ada.id).steps
+    assert [(each.cause, each.of) for each in steps if each.of] == [("met at the fair", "ada@y.example")]

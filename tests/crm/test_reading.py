@@ -35,6 +35,23 @@ def read(content: bytes, **options: str) -> tuple[tuple[str, ...], list[list[str
         ]
 
 
+class Counted(io.BytesIO):
+    """A stream that knows how often it was asked."""
+
+    asked = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.asked += 1
+        return super().read(size)
+
+
+def test_a_stream_is_asked_for_large_pieces() -> None:
+    stream = Counted(b"email\n" + b"ann@acme.example\n" * 200_000)
+    with open_table(stream) as table:
+        assert sum(1 for _ in table.rows()) == 200_000
+    assert stream.asked <= len(stream.getvalue()) // SAMPLE_BYTES + 3
+
+
 @pytest.mark.parametrize(
     ("encoding", "delimiter", "newline"), itertools.product(ENCODINGS, ",;\t|", ["\n", "\r\n", "\r"])
 )
@@ -159,3 +176,13 @@ def test_a_file_that_is_not_there_or_not_a_file_is_refused(tmp_path: Path) -> No
 def test_no_bytes_whatever_crash_the_reader(content: bytes) -> None:
     with contextlib.suppress(InvalidInput):
         read(content)
+
+
+@pytest.mark.parametrize("above", [b"", b"sep=;\r\n"])
+def test_what_cannot_be_read_is_told_by_its_line_in_the_file(above: bytes) -> None:
+    lines = bool(above)
+    rows = read(above + b'email;name\r\nann@acme.example;Ann\r\nbob@acme.example;"Bob\r\n')[1]
+    assert isinstance(rows[-1], UnreadableRow)
+    assert rows[-1].reason == f"line {3 + lines}: the quote that line {3 + lines} opens is never closed"
+    with pytest.raises(InvalidInput, match=f"line {1 + lines}: the quote that line {1 + lines} opens"):
+        read(above + b'"email;name\r\n')

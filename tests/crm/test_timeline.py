@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from aicmo.crm import CRMRepository
 from aicmo.crm.history import History
+from aicmo.crm.history import told as sentences
 from aicmo.crm.timeline import KINDS, Item, Timeline
 from aicmo.crm.today import Today
 from aicmo.errors import InvalidInput, NotFound
@@ -212,3 +214,67 @@ def test_a_plan_and_a_tag_are_told_in_words(crm: CRMRepository, db: Database, ti
         "tagged “VIP”",
         "call, 2031-05-06",
     ]
+
+
+def test_whatever_is_done_to_a_note_is_one_step_of_undo(crm: CRMRepository, timeline: Timeline, db: Database) -> None:
+    ada = crm.add("ada@example.com")
+    reply = crm.record_event(Event(ada.id, "replied", NOON, text="Yes"))
+    assert reply is not None
+    history = History(db)
+
+    def story() -> tuple[list[tuple[str, str]], ...]:
+        page = timeline.page(ada.id, kinds=["note", "replied"])
+        return told(page.pinned), told(page.items)
+
+    number = timeline.note(ada.id, "likes tea", pinned=True)
+    steps: list[tuple[Callable[[], object], str]] = [
+        (lambda: timeline.rewrite_note(number, "likes coffee"), "Reworded a note about ada@example.com: likes tea"),
+        (lambda: timeline.pin(number, False), "Let go of a note about ada@example.com: likes coffee"),
+        (lambda: timeline.pin(number), "Pinned a note about ada@example.com: likes coffee"),
+        (lambda: timeline.pin(reply), "Pinned “replied” of ada@example.com: Yes"),
+        (lambda: timeline.delete_note(number), "Deleted a note about ada@example.com: likes coffee"),
+    ]
+    seen = [story()]
+    for change, summary in steps:
+        change()
+        seen.append(story())
+        assert history.list(limit=1)[0].summary == summary
+    for before in reversed(seen[:-1]):
+        undone = history.undo()
+        assert undone is not None and undone.kept == () and story() == before
+    history.undo()
+    assert story() == ([], [("replied", "Yes")])
+    for after in seen:
+        redone = history.redo()
+        assert redone is not None and redone.kept == () and story() == after
+    assert history.redo() is None
+
+
+def test_pinning_what_is_pinned_is_no_step(crm: CRMRepository, timeline: Timeline, db: Database) -> None:
+    note = timeline.note(crm.add("ada@example.com").id, "likes tea", pinned=True)
+    before = History(db).list()
+    timeline.pin(note)
+    assert History(db).list() == before
+
+
+def test_undo_leaves_and_names_a_note_that_was_reworded_since(
+    crm: CRMRepository, timeline: Timeline, db: Database
+) -> None:
+    ada, history = crm.add("ada@example.com"), History(db)
+    number = timeline.note(ada.id, "likes tea")
+    written = history.list(limit=1)[0].id
+    timeline.rewrite_note(number, "likes coffee")
+    undone = history.undo(written)
+    assert undone is not None
+    assert list(sentences(undone.kept)) == [
+        f"ada@example.com: note {number} stays “likes coffee”, and is not empty again."
+    ]
+    assert told(timeline.page(ada.id, kinds=["note"]).items) == [("note", "likes coffee")]
+
+
+def test_a_step_of_undo_that_is_a_note_does_not_stand_in_the_story_beside_it(
+    crm: CRMRepository, timeline: Timeline
+) -> None:
+    ada = crm.add("ada@example.com")
+    timeline.rewrite_note(timeline.note(ada.id, "likes tea"), "likes coffee")
+    assert [each.kind for each in timeline.page(ada.id).items] == ["note", "arrival"]

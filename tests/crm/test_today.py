@@ -101,6 +101,7 @@ def test_planning_and_doing_are_steps_of_undo(crm: CRMRepository, today: Today, 
     today.done(ada)
     history = History(db)
     history.undo()
+    assert Timeline(db).page(ada.id, kinds=["note"]).items == ()
     history.undo()
     assert today.next_action(ada.id) == first
     history.undo()

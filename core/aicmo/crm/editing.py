@@ -7,7 +7,7 @@ empty text clears. Whatever it touches, it is one step of undo, in the transacti
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -48,6 +48,8 @@ class EditResult:
     """What undo takes back; ``None`` when nobody was changed."""
     examples: tuple[Edited, ...] = ()
     """The first ``EXAMPLES`` of them."""
+    warnings: tuple[str, ...] = ()
+    """What was probably misspelled: a sentence for each tag to be taken away that nobody has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,7 @@ def edit_all(db: sqlite3.Connection, ids: Sequence[int], edit: Edit) -> EditResu
     """
     if "address" in edit.wanted:
         _check_address(db, ids, edit.wanted["address"])
+    warnings = tuple(_unknown_tags(db, edit.wanted))
     change_id: int | None = None
     changed = 0
     examples: list[Edited] = []
@@ -196,7 +199,7 @@ def edit_all(db: sqlite3.Connection, ids: Sequence[int], edit: Edit) -> EditResu
             examples.append(Edited(old.email, _without_shadows(row.before), _without_shadows(row.after)))
     if change_id is not None:
         changes.describe(db, change_id, _summary(edit, changed, examples))
-    return EditResult(len(ids), changed, change_id, tuple(examples))
+    return EditResult(len(ids), changed, change_id, tuple(examples), warnings)
 
 
 def _without_shadows(state: State | None) -> State:
@@ -222,6 +225,13 @@ def _check_address(db: sqlite3.Connection, ids: Sequence[int], address: str) -> 
             f"{address} is another contact's already.",
             hint=f"Make them one: aicmo contact merge {other.email} {mine}",
         )
+
+
+def _unknown_tags(db: sqlite3.Connection, wanted: State) -> Iterator[str]:
+    for key, text in wanted.items():
+        family, dot, name = key.partition(".")
+        if family == "tag" and dot and not text and not tag_store.is_used(db, name):
+            yield f"Nobody has the tag {shown(name)}."
 
 
 def _summary(edit: Edit, changed: int, examples: Sequence[Edited]) -> str:

@@ -14,6 +14,9 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.store import Database, changes
 from aicmo.store.changes import Change, Kept, Reverted
 
+NOT_TAKEN_BACK = "Consent and opt-outs are never undone with it."
+"""Said where somebody may count on it: no keystroke may have a person written to who said no."""
+
 
 def told(kept: Iterable[Kept]) -> Iterator[str]:
     """What was left alone, and why: a sentence for each value, and one for each person who stays or is gone."""
@@ -22,14 +25,27 @@ def told(kept: Iterable[Kept]) -> Iterator[str]:
         if not of_one[0].email:
             yield "Somebody who is gone since is left out."
             continue
-        came = [each.field.removesuffix("_change").replace("_", " ") for each in of_one if each.stays]
+        came = [_named(each.field) for each in of_one if each.stays]
         if came:
             yield f"{of_one[0].email} stays, because of what came since: {', '.join(dict.fromkeys(came))}."
         for each in of_one:
             if each.now == changes.TAKEN:
                 yield f"{each.email} is not brought back: somebody else has that address now."
             elif not each.stays:
-                yield f"{each.email}: {each.field} stays {_value(each.now)}, and is not {_value(each.wanted)} again."
+                said = f"stays {_value(each.now)}, and is not {_value(each.wanted)} again"
+                yield f"{each.email}: {_named(each.field)} {said}."
+
+
+def outcome(done: str, turned: Reverted) -> str:
+    """What came of it in one phrase: ``Undone: tagged 3 people vip``; for how many, where something was left alone."""
+    whom = "1 person" if turned.people == 1 else f"{turned.people:,} people"
+    part = f" in part, for {whom}" if turned.kept or turned.unnamed else ""
+    return f"{done}{part}: {turned.change.phrase}"
+
+
+def _named(field: str) -> str:
+    """A key of a state, or a table of what happened, as a person reads it: ``tag vip``, ``note 12``."""
+    return field.removesuffix("_change").removeprefix("field.").replace("_", " ").replace(".", " ")
 
 
 def _value(text: str) -> str:

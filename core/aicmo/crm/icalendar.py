@@ -1,7 +1,7 @@
 """Plans as an iCalendar file (RFC 5545) that any calendar program imports.
 
-Each is an event of a whole day that keeps nobody busy (3.8.2.7), because calendars on the web and on phones ignore the
-to-dos of a file. Imported again, it replaces itself: its identity never changes.
+Each is an event of a whole day, or at its time, that keeps nobody busy (3.8.2.7), because calendars on the web and on
+phones ignore the to-dos of a file. Imported again, it replaces itself: its identity never changes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ class CalendarDay:
     day: date
     summary: str
     description: str = ""
+    at: datetime | None = None
+    """The moment, where it has one; else it is a whole day's."""
 
 
 def calendar(days: Iterable[CalendarDay], now: datetime) -> str:
     """The file's text, with CRLF at the end of each line."""
-    stamp = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//AICMO//Next actions//EN"]
+    stamp = _utc(now)
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//AICMO//Plans//EN"]
     for each in days:
         lines += [
             "BEGIN:VEVENT",
             f"UID:{_escaped(each.uid)}",
             f"DTSTAMP:{stamp}",
-            f"DTSTART;VALUE=DATE:{each.day:%Y%m%d}",
-            f"DTEND;VALUE=DATE:{each.day + timedelta(days=1):%Y%m%d}",
+            *_when(each),
             f"SUMMARY:{_escaped(each.summary)}",
             *([f"DESCRIPTION:{_escaped(each.description)}"] if each.description else ()),
             "TRANSP:TRANSPARENT",
@@ -45,6 +46,17 @@ def calendar(days: Iterable[CalendarDay], now: datetime) -> str:
         ]
     lines.append("END:VCALENDAR")
     return "".join(f"{_folded(line)}\r\n" for line in lines)
+
+
+def _when(each: CalendarDay) -> tuple[str, ...]:
+    """3.6.1: a day ends where the next begins; what starts at a time and lasts no time has no end."""
+    if each.at is not None:
+        return (f"DTSTART:{_utc(each.at)}",)
+    return f"DTSTART;VALUE=DATE:{each.day:%Y%m%d}", f"DTEND;VALUE=DATE:{each.day + timedelta(days=1):%Y%m%d}"
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def write_calendar(path: Path, text: str) -> None:

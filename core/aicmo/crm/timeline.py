@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.segments import select
 from aicmo.errors import InvalidInput, NotFound, QueryInvalid
-from aicmo.store import Database, changes, contacts, events, next_actions, stages, suppressions
+from aicmo.store import Database, changes, contacts, events, next_actions, notes, stages, suppressions
 from aicmo.store import timeline as rows
+from aicmo.store.changes import ChangedPerson, State
 from aicmo.store.events import Event
 from aicmo.store.stages import StageChange
 from aicmo.store.suppressions import Suppression
@@ -41,6 +42,8 @@ KINDS = {
 """What a timeline can be narrowed to."""
 MAX_NOTE = 10_000
 """Characters."""
+_IN_A_SUMMARY = 60
+"""Characters of a note by which undo names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Why:
 
 
 class Timeline:
-    """What happened with whom, and what a person writes down about it."""
+    """What happened with whom, and what a person writes down about it: each of these is a step of undo."""
 
     def __init__(self, db: Database, clock: Clock = SYSTEM_CLOCK) -> None:
         self._db, self._clock = db, clock
@@ -155,22 +158,43 @@ class Timeline:
         """Write a note down; its id. Raises ``InvalidInput`` for one that is empty or long."""
         now, words = self._clock.now(), _note(text)
         event = Event(contact_id, "note", now, human=True, text=words, actor="you", pinned=pinned)
-        added = self._db.write(lambda db: events.add(db, event))
-        assert added is not None  # only an event with an origin can be known already
-        return added
+
+        def work(db: sqlite3.Connection) -> int:
+            added = events.add(db, event)
+            assert added is not None  # only an event with an origin can be known already
+            keys = notes.keys(added)
+            before, after = dict.fromkeys(keys, ""), notes.state(db, contact_id, keys)
+            _journal(db, event, before, after, "Wrote a note about", now)
+            return added
+
+        return self._db.write(work)
 
     def rewrite_note(self, event_id: int, text: str) -> None:
         """Raises ``NotFound`` when there is no such note, ``InvalidInput`` as ``note`` does."""
         words = _note(text)
-        _there(self._db.write(lambda db: events.rewrite(db, event_id, words)), event_id)
+        self._change(event_id, "Reworded", lambda db: events.rewrite(db, event_id, words))
 
     def pin(self, event_id: int, pinned: bool = True) -> None:
         """Keep an event above the others, or let it go again. Raises ``NotFound``."""
-        _there(self._db.write(lambda db: events.pin(db, event_id, pinned)), event_id)
+        self._change(event_id, "Pinned" if pinned else "Let go of", lambda db: events.pin(db, event_id, pinned))
 
     def delete_note(self, event_id: int) -> None:
         """Raises ``NotFound``, also for what is no note: only what a person wrote can be taken out of the story."""
-        _there(self._db.write(lambda db: events.delete_note(db, event_id)), event_id)
+        self._change(event_id, "Deleted", lambda db: events.delete_note(db, event_id))
+
+    def _change(self, event_id: int, verb: str, change: Callable[[sqlite3.Connection], bool]) -> None:
+        now, keys = self._clock.now(), notes.keys(event_id)
+
+        def work(db: sqlite3.Connection) -> None:
+            event = events.get(db, event_id)
+            before = notes.state(db, event.contact_id, keys) if event else {}
+            if event is None or not change(db):
+                hint = "Their numbers: aicmo contact timeline EMAIL --kind note"
+                raise NotFound(f"There is no note {event_id}.", hint=hint)
+            what = "a note about" if event.kind == "note" else f"“{events.KINDS[event.kind]}” of"
+            _journal(db, event, before, notes.state(db, event.contact_id, keys), f"{verb} {what}", now)
+
+        self._db.write(work)
 
 
 def _note(text: str) -> str:
@@ -182,9 +206,16 @@ def _note(text: str) -> str:
     return words
 
 
-def _there(found: bool, event_id: int) -> None:
-    if not found:
-        raise NotFound(f"There is no note {event_id}.", hint="Their numbers: aicmo contact timeline EMAIL --kind note")
+def _journal(db: sqlite3.Connection, event: Event, before: State, after: State, what: str, now: datetime) -> None:
+    """Keep it as a step of undo; none when it was like that already. ``what`` begins its summary."""
+    different = [key for key in after if after[key] != before[key]]
+    if different:
+        email, _ = stages.standing(db, event.contact_id)
+        words = one_line(event.text, limit=_IN_A_SUMMARY)
+        summary = ": ".join(filter(None, (f"{what} {email}", words)))
+        change_id = changes.begin(db, "note", summary, "you", now)
+        old, new = ({key: side[key] for key in different} for side in (before, after))
+        changes.record(db, change_id, [ChangedPerson(event.contact_id, old, new)])
 
 
 # --- merging ----------------------------------------------------------------------------------------------------------
@@ -275,7 +306,7 @@ def _stage(row: sqlite3.Row) -> Item:
 
 _UNTOLD = ("", "stage", "address", "domain", "next.due", "next.text")
 """The image of somebody deleted has the key "", a step of the lifecycle its own receipt, an address its e-mail; a plan
-is told as a whole."""
+is told as a whole. A note stands in the story itself."""
 
 
 def _difference(key: str, before: str, after: str) -> str:
@@ -288,7 +319,11 @@ def _difference(key: str, before: str, after: str) -> str:
 
 def _change(row: sqlite3.Row) -> Item:
     before, after = json.loads(row["before"]), json.loads(row["after"])
-    told = [_difference(key, str(before.get(key, "")), str(text)) for key, text in after.items() if key not in _UNTOLD]
+    told = [
+        _difference(key, str(before.get(key, "")), str(text))
+        for key, text in after.items()
+        if key not in _UNTOLD and not notes.is_key(key)
+    ]
     if "next.due" in after:
         told.append(f"{after.get('next.text', '')}, {after['next.due']}" if after["next.due"] else "nothing any more")
     what = f"{row['kind']} (undone)" if row["undone_at"] else row["kind"]

@@ -15,7 +15,7 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.days import parse_day
 from aicmo.crm.icalendar import CalendarDay, calendar
 from aicmo.errors import InvalidInput, NotFound
-from aicmo.store import Database, changes, events, meta, next_actions, touches
+from aicmo.store import Database, changes, events, meta, next_actions, notes, touches
 from aicmo.store.changes import ChangedPerson
 from aicmo.store.contacts import Contact
 from aicmo.store.events import Event
@@ -86,11 +86,7 @@ class Today:
 
     def plan(self, contact: Contact, text: str, on: str) -> NextAction:
         """Plan the one next thing with somebody, in place of another; ``on`` is what ``parse_day`` reads."""
-        words = one_line(text)
-        if not words:
-            raise InvalidInput("A next action needs words.", hint='Say what: aicmo contact next EMAIL "call" --on +3d')
-        if len(words) > MAX_TEXT:
-            raise InvalidInput(f"A next action has at most {MAX_TEXT} characters.")
+        words = action_words(text)
         due = parse_day(on, self.date())
         wanted = {"next.due": due.isoformat(), "next.text": words}
         self._db.write(lambda db: self._record(db, contact, wanted, f"Planned with {contact.email}: {words}"))
@@ -102,8 +98,11 @@ class Today:
         def work(db: sqlite3.Connection) -> NextAction:
             planned = _planned(db, contact)
             now = self._clock.now()
-            self._record(db, contact, _NONE, f"Done with {contact.email}: {planned.text}")
-            events.add(db, Event(contact.id, "note", now, human=True, text=f"Done: {planned.text}", actor="you"))
+            done = Event(contact.id, "note", now, human=True, text=f"Done: {planned.text}", actor="you")
+            noted = events.add(db, done)
+            assert noted is not None  # only an event with an origin can be known already
+            note = notes.state(db, contact.id, notes.keys(noted))
+            self._record(db, contact, {**_NONE, **note}, f"Done with {contact.email}: {planned.text}")
             return planned
 
         return self._db.write(work)
@@ -143,10 +142,20 @@ class Today:
 
     def _record(self, db: sqlite3.Connection, contact: Contact, wanted: Mapping[str, str], summary: str) -> None:
         now = self._clock.now()
-        before = next_actions.by_contact(db, [contact.id]).get(contact.id, _NONE)
+        before = dict.fromkeys(wanted, "") | next_actions.by_contact(db, [contact.id]).get(contact.id, _NONE)
         next_actions.set_state(db, contact.id, wanted, now)
         change_id = changes.begin(db, "plan", summary, "you", now)
         changes.record(db, change_id, [ChangedPerson(contact.id, before, wanted)])
+
+
+def action_words(text: str) -> str:
+    """What is to be done, as it is kept. Raises ``InvalidInput``."""
+    words = one_line(text)
+    if not words:
+        raise InvalidInput("A next action needs words.", hint='Say what: aicmo contact next EMAIL "call" --on +3d')
+    if len(words) > MAX_TEXT:
+        raise InvalidInput(f"A next action has at most {MAX_TEXT} characters.")
+    return words
 
 
 def _planned(db: sqlite3.Connection, contact: Contact) -> NextAction:

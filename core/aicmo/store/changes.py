@@ -18,17 +18,21 @@ from typing import Any, NamedTuple
 
 from aicmo.clock import rfc3339
 from aicmo.errors import IllegalTransition, NotFound
-from aicmo.store import contacts, imports, next_actions, people, stages
+from aicmo.store import contacts, imports, next_actions, notes, people, stages
 from aicmo.store.contacts import Entry
 from aicmo.store.people import Shape
 from aicmo.store.tags import tag_key
 
 State = Mapping[str, str]
 """Some of what is known of a person: a contact's own field by name (``title``), a custom one (``field.city``), a tag
-(``tag.vip``: its spelling), the next action (``next.due``, ``next.text``). Empty: there is none."""
+(``tag.vip``: its spelling), the next action (``next.due``, ``next.text``), a note (``note.12``, see ``notes``). Empty:
+there is none."""
 
 KEPT_STEPS = 200
-"""How many changes can be taken back; older ones are forgotten when a new one begins, except imports."""
+"""How many changes can be taken back; older ones are forgotten when a new one begins, but for ``_KEPT_FOR_EVER``."""
+_KEPT_FOR_EVER = ("import", "merge")
+"""An import can be undone however long ago it was. So can a merge, whose row alone knows what of somebody's story is
+whose."""
 _PEOPLE_AT_ONCE = 500
 TAKEN = "somebody else's"
 """What an address is now that another person has it, so that whoever had it cannot be brought back."""
@@ -54,6 +58,11 @@ class Change:
     by_person: bool
     at: str
     undone_at: str | None
+
+    @property
+    def phrase(self) -> str:
+        """The summary within a sentence: ``tagged 12 people vip``."""
+        return self.summary[:1].lower() + self.summary[1:]
 
 
 class Kept(NamedTuple):
@@ -151,7 +160,7 @@ def state_of(entry: Entry) -> dict[str, str]:
 
 
 def with_state(entry: Entry, state: State) -> Entry:
-    """``entry`` with what ``state`` says in place of its own. Keys of the next action are not an entry's."""
+    """``entry`` with what ``state`` says in place of its own. What is planned or noted is not an entry's."""
     fields = dict(entry.fields)
     tags = {tag_key(name): name for name in entry.tags}
     own: dict[str, str] = {}
@@ -159,7 +168,7 @@ def with_state(entry: Entry, state: State) -> Entry:
         family, dot, name = key.partition(".")
         if not dot:
             own[key] = value
-        elif family != "next":
+        elif family in ("field", "tag"):
             group = fields if family == "field" else tags
             group.pop(name, None)
             if value:
@@ -240,7 +249,7 @@ def undo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> R
             f"Import {imported.id} is not finished.",
             hint=f"Stop it, or take back its part: aicmo import undo {imported.id}",
         )
-    done = _turn(db, change, f"undone: {change.summary}", actor, now, forwards=False)
+    done = _turn(db, change, f"undone: {change.phrase}", actor, now, forwards=False)
     if imported is not None:
         done = _without_whom_it_created(db, imported.id, done, now)
     db.execute("UPDATE change SET undone_at = ? WHERE id = ?", (rfc3339(now), change_id))
@@ -257,7 +266,7 @@ def redo(db: sqlite3.Connection, change_id: int, actor: str, now: datetime) -> R
         raise IllegalTransition(f"Change {change_id} stands.", hint=f"Undo it: aicmo undo {change_id}")
     if change.kind == "merge":
         _refuse_without_survivors(db, change_id)
-    done = _turn(db, change, f"done again: {change.summary}", actor, now, forwards=True)
+    done = _turn(db, change, f"done again: {change.phrase}", actor, now, forwards=True)
     db.execute("UPDATE change SET undone_at = NULL WHERE id = ?", (change_id,))
     return done
 
@@ -276,7 +285,7 @@ def _refuse_without_survivors(db: sqlite3.Connection, change_id: int) -> None:
     if row is not None:
         since = get(db, row[0])
         raise IllegalTransition(
-            f"Change {change_id} merged people into one who is gone since change {since.id}: {since.summary}.",
+            f"Change {change_id} merged people into one who is gone since change {since.id}: {since.phrase}.",
             hint=f"Take that back first: aicmo undo {since.id}",
         )
 
@@ -328,14 +337,14 @@ def _edit(
         if entry is None:
             kept += [Kept(contact_id, "", key, "", value) for key, value in target.items()]
             continue
-        current = {**state_of(entry), **planned.get(contact_id, {})}
+        current = {**state_of(entry), **planned.get(contact_id, {}), **notes.state(db, contact_id, target)}
         wanted: dict[str, str] = {}
         for key, value in target.items():
             now_there = current.get(key, "")
             if now_there == source.get(key, ""):
                 wanted[key] = value
             elif now_there != value:
-                kept.append(Kept(contact_id, entry.email, key, now_there, value))
+                kept.append(Kept(contact_id, entry.email, key, notes.words(key, now_there), notes.words(key, value)))
         if not wanted:
             continue
         new = with_state(entry, wanted)
@@ -347,6 +356,7 @@ def _edit(
             rewritten.append((contact_id, entry, new))
         if any(key.startswith("next.") for key in wanted):
             next_actions.set_state(db, contact_id, {**planned.get(contact_id, {}), **wanted}, now)
+        notes.set_state(db, contact_id, {key: value for key, value in wanted.items() if notes.is_key(key)})
         if new.stage != entry.stage:
             stages.note(db, contact_id, entry.stage, new.stage, cause, actor, now, change_id=change.id)
     contacts.rewrite(db, rewritten, now)
@@ -418,10 +428,10 @@ def _rows(db: sqlite3.Connection, change_id: int) -> Iterator[tuple[int, dict[st
 
 
 def _prune(db: sqlite3.Connection) -> None:
-    """Make room for one more step. An import can be undone however long ago it was."""
+    """Make room for one more step."""
     db.execute(
-        """DELETE FROM change
-           WHERE kind <> 'import' AND id < (SELECT id FROM change ORDER BY id DESC LIMIT 1 OFFSET ?)""",
+        f"""DELETE FROM change
+           WHERE kind NOT IN {_KEPT_FOR_EVER} AND id < (SELECT id FROM change ORDER BY id DESC LIMIT 1 OFFSET ?)""",
         (KEPT_STEPS - 2,),
     )
 

@@ -228,7 +228,7 @@ class Interaction(NamedTuple):
 def unsent_events(db: sqlite3.Connection, provider: str, after: int, limit: int) -> list[Interaction]:
     """Events with numbers above ``after`` of people who have a row there; what was read from there does not go back."""
     rows = db.execute(
-        """SELECT event.id, email, trim(first_name || ' ' || last_name), channel, kind,
+        """SELECT event.id, email, trim(first_name || ' ' || last_name), channel, event.kind,
                   coalesce(campaign.name, ''), event.at, trim(text || char(10) || because, char(10)), event.at
            FROM event
            JOIN sync_link ON sync_link.contact_id = event.contact_id AND sync_link.provider = ?1 AND NOT gone

@@ -63,6 +63,12 @@ def spelling(db: sqlite3.Connection, name: str) -> str:
     return str(row[0]) if row else names[0]
 
 
+def is_used(db: sqlite3.Connection, key: str) -> bool:
+    """Whether anybody has the tag with this ``tag_key``."""
+    row = db.execute("SELECT 1 FROM tag JOIN contact_tag ON tag_id = tag.id WHERE key = ? LIMIT 1", (key,)).fetchone()
+    return row is not None
+
+
 def ensure(db: sqlite3.Connection, names: Iterable[str]) -> dict[str, int]:
     """The ids by name as given; what is not there yet is created."""
     keys = {name: tag_key(name) for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -84,12 +85,14 @@ class PlanFile(contextlib.AbstractContextManager["PlanFile"]):
             self._file.close()
 
 
-def rejected_name(name: str) -> str:
+def rejected_name(name: str, *, folder: Path | None = None) -> str:
     """What the rejected rows of a file are called: ``people.rejected.csv`` for ``people.csv``.
 
-    Another ending stays in the name, ``people.json.rejected.csv``, so that the two have a file each.
+    Another ending stays in the name, ``people.json.rejected.csv``, so that the two have a file each. So do files of one
+    name from two folders where ``folder`` is said: ``people.3f9a2c.rejected.csv``, for a place that holds them both.
     """
-    return f"{name.removesuffix('.csv')}.rejected.csv"
+    of = f".{hashlib.sha256(os.fsencode(folder.absolute())).hexdigest()[:6]}" if folder is not None else ""
+    return f"{name.removesuffix('.csv')}{of}.rejected.csv"
 
 
 def check_writable(path: Path, source: Path | BinaryIO, what: str) -> None:

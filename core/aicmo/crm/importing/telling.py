@@ -38,10 +38,7 @@ def warnings_of(
     if others := counts.suppressed - counts.opted_out:
         yield f"{_rows(others)} of people who are suppressed: they stay so, and nobody writes to them."
     if counts.conflicts:
-        yield (
-            f"{_rows(counts.conflicts)} in conflict with what is there, which is left alone; "
-            "a dry run's plan lists both values."
-        )
+        yield f"{_rows(counts.conflicts)} in conflict with what is there, which is left alone."
     if counts.stages_kept:
         yield f"{_rows(counts.stages_kept)} with an earlier stage than the person has: an import moves nobody back."
 

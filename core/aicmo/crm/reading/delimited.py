@@ -32,7 +32,7 @@ def open_delimited(source: Source) -> Iterator[Table]:
             text.readline()
             head = head[separator.end() :]
         delimiter = separator[1] if separator else detect_delimiter(head, complete=source.is_complete)
-        lines = _Lines(text)
+        lines = _Lines(text, above=1 if separator else 0)
         reader = csv.reader(lines.and_an_empty_one, delimiter=delimiter)
         header = _header(reader, lines, source.name)
         sample = _first_rows(head, delimiter, complete=source.is_complete)[1:]
@@ -55,7 +55,9 @@ class _Lines:
     """The lines of a text and an empty one behind them: that is a row without cells, or part of the row before, if a
     quote is still open there."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
+    def __init__(self, lines: Iterable[str], *, above: int = 0) -> None:
+        """``above``: how many lines of the text were read before, and count in what is told of a place."""
+        self.above = above
         self.ended = False
         self.and_an_empty_one = chain(lines, self._end())
 
@@ -69,6 +71,7 @@ class _Lines:
 
 
 def _rows(reader: Reader, lines: _Lines) -> Iterator[Row]:
+    above = lines.above
     while True:
         last = reader.line_num
         try:
@@ -76,11 +79,11 @@ def _rows(reader: Reader, lines: _Lines) -> Iterator[Row]:
                 if not lines.ended:
                     yield row
                 elif lines.leave_open(row):
-                    yield UnreadableRow(_why_unclosed(row, last + 1, reader.line_num - 1))
+                    yield UnreadableRow(_why_unclosed(row, above + last + 1, above + reader.line_num - 1))
                 last = reader.line_num
             return
         except csv.Error as error:
-            yield UnreadableRow(_why_unreadable(error, last + 1, reader.line_num))
+            yield UnreadableRow(_why_unreadable(error, above + last + 1, above + reader.line_num))
 
 
 def _first_rows(head: str, delimiter: str, *, complete: bool) -> list[list[str]]:
@@ -102,7 +105,8 @@ def _header(reader: Reader, lines: _Lines, name: str) -> tuple[str, ...]:
     try:
         for row in reader:
             if lines.leave_open(row):
-                raise InvalidInput(f"{name} has no header: {_why_unclosed(row, 1, reader.line_num - 1)}.")
+                first, last = lines.above + 1, lines.above + reader.line_num - 1
+                raise InvalidInput(f"{name} has no header: {_why_unclosed(row, first, last)}.")
             if any(cell.strip() for cell in row):
                 return tuple(one_line(cell, limit=200) for cell in row)
     except csv.Error as error:
