@@ -40,7 +40,7 @@ async def bulk(app: AicmoApp, whom: Whom) -> bool:
 async def tag(app: AicmoApp, whom: Whom) -> bool:
     """Add tags, and take away those with a ``-`` before them."""
     question = line(("Tag ", TITLE), value(whom.said, TITLE), ": with commas between; - before one takes it away")
-    typed = await app.push_screen_wait(Ask(question, "trial, -vip"))
+    typed = await app.push_screen_wait(Ask(question, "trial, -vip", check=tags))
     values = tags(typed)
     taken, added = (
         [key.removeprefix("tag.") for key, text in values.items() if not text],
@@ -96,7 +96,8 @@ async def enrich(app: AicmoApp, whom: Whom) -> bool:
 
 async def export(app: AicmoApp, whom: Whom) -> bool:
     """Write them into a CSV file. It changes nobody."""
-    typed = await app.push_screen_wait(Ask(line(("Export ", TITLE), value(whom.said), " to which file?"), "people.csv"))
+    question = line(("Export ", TITLE), value(whom.said), " to which file?")
+    typed = await app.push_screen_wait(Ask(question, "people.csv", check=_place))
     if not typed:
         return False
     file = await off_loop(app, lambda: _place(typed))

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aicmo.clock import parse_rfc3339
 from aicmo.crm.editing import Edited, EditResult
-from aicmo.crm.history import told
+from aicmo.crm.history import NOT_TAKEN_BACK, outcome, told
+from aicmo.crm.lifecycle import is_demotion
 from aicmo.errors import EditConflict, IllegalTransition
 from aicmo.store.changes import Reverted
 from aicmo.store.contacts import Contact
@@ -82,9 +83,10 @@ async def save(app: AicmoApp, base: Contact, mine: Mapping[str, str]) -> EditRes
             demote = True
 
 
-async def mean_it(app: AicmoApp, error: IllegalTransition) -> bool:
-    """Whether a step back in the lifecycle is meant."""
-    question = line(value(error.message), " Is that meant?")
+async def mean_it(app: AicmoApp, error: IllegalTransition, among: int = 1) -> bool:
+    """Whether a step back in the lifecycle is meant, of whom ``error`` names and of others ``among`` so many."""
+    others = f" So may others of the {people(among)}." if among > 1 else ""
+    question = line(value(error.message), others, " Is that meant?")
     return bool(await app.push_screen_wait(confirm(question, "Step back")))
 
 
@@ -100,7 +102,7 @@ async def change(app: AicmoApp, whom: Whom, verb: str, values: Mapping[str, str]
     seen = await wait_for(app, line("Looking ..."), lambda: crm.preview(whom.ids, values))
     if len(whom.ids) > 1:
         question = line(value(verb, TITLE), ": ", value(whom.said), "?")
-        command = cli(whom, values)
+        command = cli(whom, values, demote=any(is_demotion(*stages_of(each)) for each in seen))
         if not await app.push_screen_wait(
             confirm(question, agreed(whom), details=preview(whom, seen), command=command)
         ):
@@ -113,11 +115,13 @@ async def change(app: AicmoApp, whom: Whom, verb: str, values: Mapping[str, str]
                 lambda: crm.edit_all(whom.ids, values, demote=demote),  # noqa: B023
             )
         except IllegalTransition as error:
-            if demote or not await mean_it(app, error):
+            if demote or not await mean_it(app, error, len(whom.ids)):
                 return False
             demote = True
         else:
-            app.tell(f"{number(done.changed)} of {people(done.selected)} changed. ctrl+z takes it back.")
+            back = " ctrl+z takes it back." if done.changed else ""
+            nobody = "".join(f" {each}" for each in done.warnings)
+            app.tell(f"{number(done.changed)} of {people(done.selected)} changed.{nobody}{back}")
             return bool(done.changed)
 
 
@@ -159,11 +163,16 @@ def example(edited: Edited) -> Content:
     return line(value(edited.email, limit=60), "  ", line(", ").join(changed))
 
 
-def cli(whom: Whom, values: Mapping[str, str]) -> str | None:
+def stages_of(edited: Edited) -> tuple[str, str]:
+    """From where somebody would go to where; twice nothing when they would stay."""
+    return edited.before.get("stage", ""), edited.after.get("stage", "")
+
+
+def cli(whom: Whom, values: Mapping[str, str], *, demote: bool = False) -> str | None:
     """The same on the command line, where there is a way to say whom."""
     if whom.argument is None:
         return None
-    words: list[str] = []
+    words: list[str] = ["--demote"] if demote else []
     for name, text in values.items():
         family, _, rest = name.partition(".")
         if family == "tag":
@@ -185,11 +194,12 @@ async def undo(app: AicmoApp) -> bool:
     history = app.workspace.history
     last = await off_loop(app, history.next_to_undo)
     if last is None:
-        app.tell("There is nothing to undo.")
+        app.tell(f"There is nothing to undo. {NOT_TAKEN_BACK}")
         return False
     when = ago(parse_rfc3339(last.at), app.workspace.clock.now())
-    question = line("Undo ", value(last.summary, TITLE), f", {when} ago?")
-    if not await app.push_screen_wait(confirm(question, "Undo", command=f"aicmo undo {last.id}")):
+    question = line("Undo: ", value(last.phrase, TITLE), f", {when} ago?")
+    details = line((NOT_TAKEN_BACK, MUTED))
+    if not await app.push_screen_wait(confirm(question, "Undo", details=details, command=f"aicmo undo {last.id}")):
         return False
     await tell(app, "Undone", await wait_for(app, line("Taking it back ..."), lambda: history.undo(last.id)))
     return True
@@ -202,7 +212,7 @@ async def redo(app: AicmoApp) -> bool:
     if last is None:
         app.tell("There is nothing to redo.")
         return False
-    question = line("Do again ", value(last.summary, TITLE), "?")
+    question = line("Do again: ", value(last.phrase, TITLE), "?")
     if not await app.push_screen_wait(confirm(question, "Do it again", command=f"aicmo redo {last.id}")):
         return False
     await tell(app, "Done again", await wait_for(app, line("Doing it again ..."), lambda: history.redo(last.id)))
@@ -213,9 +223,9 @@ async def tell(app: AicmoApp, done: str, turned: Reverted | None) -> None:
     """What came of it. What somebody changed since was left as it is, and is named."""
     if turned is None:
         return
-    heading = f"{done}: {turned.change.summary} ({people(turned.people)})"
+    heading = outcome(done, turned)
     if not turned.kept:
-        app.tell(heading)
+        app.tell(f"{heading}.")
         return
     rows = [line(("What was changed since stays as it is:", MUTED))]
     rows += left_alone(turned)

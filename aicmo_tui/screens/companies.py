@@ -144,10 +144,12 @@ name, `enter` opens its people."""
         if event.table is self.table and self._directory is not None:
             found = number(event.total) if event.exact else f"{number(event.total)} or more"
             self.query_one("#found", Static).update(line((found, TITLE)))
+            self.refresh_bindings()
 
     def on_lazy_table_moved(self, event: LazyTable.Moved) -> None:
         if event.table is self.table:
             self._show_company(event.row)
+            self.refresh_bindings()
 
     def on_lazy_table_opened(self, event: LazyTable.Opened) -> None:
         if event.table is self.table:
@@ -170,6 +172,12 @@ name, `enter` opens its people."""
         return line((ago(at, self.workspace.clock.now()), MUTED))
 
     # --- the verbs --------------------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a company there is nobody to look at or to write to; without any, there is nothing to filter."""
+        if not self.is_mounted or action not in ("people", "write", "filter"):
+            return True
+        return self.table.row is not None or (action == "filter" and bool(self.words))
 
     def action_filter(self) -> None:
         self.remove_class("-side-shown")

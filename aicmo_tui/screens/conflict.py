@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from textual import on
-from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Button, Static
 
 from aicmo_tui.keys import key
 from aicmo_tui.present import ACCENT, MUTED, TITLE, line, value
 from aicmo_tui.widgets.columns import Column
+from aicmo_tui.widgets.dialogs import Dialog
 from aicmo_tui.widgets.facts import Facts
 from aicmo_tui.widgets.lazy_table import HEADER_ROWS, LazyTable, Rows
 
@@ -31,7 +31,7 @@ class Dispute:
     taken: str
 
 
-class Conflict(ModalScreen[dict[str, str] | None]):
+class Conflict(Dialog[dict[str, str] | None]):
     """Gives what each of the fields is to be, or ``None``: back to what was being edited, nothing is saved.
 
     Theirs is taken until the person says otherwise, so that agreeing at once overwrites nothing.
@@ -64,7 +64,7 @@ class Conflict(ModalScreen[dict[str, str] | None]):
         self._who = who
         self._disputes = [Dispute(field, says, "theirs") for field, says in conflicts.items()]
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         columns = [
             Column("Field", 10, lambda dispute: value(named(dispute.field))),
             *(Column(side.capitalize(), 14, lambda dispute, side=side: word(dispute, side), grow=1) for side in SIDES),

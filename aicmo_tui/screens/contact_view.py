@@ -7,7 +7,6 @@ from datetime import date, datetime
 from aicmo.clock import parse_rfc3339
 from aicmo.crm.portrait import Portrait
 from aicmo.crm.timeline import Item, Why
-from aicmo.errors import InvalidInput
 from aicmo.store.contacts import Contact
 from aicmo.store.listing import Listed
 from aicmo.store.lookups import Fact as Said
@@ -86,9 +85,13 @@ def nobody(query: str) -> Content:
     )
 
 
-def unreadable(error: InvalidInput) -> Content:
-    """What stands where an earlier filter had found nobody, while the one that is typed makes no sense."""
-    return empty("The filter cannot be read.", " ".join(filter(None, (error.message, error.hint))), ("/", "change it"))
+UNREADABLE = empty(
+    "The filter cannot be read.",
+    "Beneath it stands at which place, and why.",
+    ("/", "change it"),
+    ("escape", "clear it"),
+)
+"""What stands where an earlier filter had found nobody, while the one that is typed makes no sense."""
 
 
 # --- one person -------------------------------------------------------------------------------------------------------

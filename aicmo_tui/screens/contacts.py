@@ -28,9 +28,9 @@ from aicmo_tui.screens.bulk import bulk, enrich, export, tag
 from aicmo_tui.screens.changing import Whom, redo, save, undo
 from aicmo_tui.screens.contact_form import ContactForm
 from aicmo_tui.screens.contact_pane import ContactPane
-from aicmo_tui.screens.contact_view import last_touch, nobody, receipts, score, unreadable
+from aicmo_tui.screens.contact_view import UNREADABLE, last_touch, nobody, receipts, score
 from aicmo_tui.screens.found import Found
-from aicmo_tui.screens.frame import STANDING_EVERY_S, Frame
+from aicmo_tui.screens.frame import Frame
 from aicmo_tui.screens.importing import import_people
 from aicmo_tui.screens.planning import plan, write_note
 from aicmo_tui.screens.segments import pick_segment, save_segment
@@ -38,6 +38,7 @@ from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Choose
 from aicmo_tui.widgets.inputs import PlainInput
 from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.pointer import Pointer
 from aicmo_tui.work import ask, converse, off_loop
 
 
@@ -93,10 +94,12 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
         table = LazyTable(
             columns, key_of=lambda row: row.contact.id, selectable=True, refused=self._refuse, id="people"
         )
+        filter = PlainInput(placeholder="all", id="filter", compact=True)
         with Horizontal(id="filter-line"):
             yield Static(line(("/ ", MUTED)), id="filter-mark")
-            yield PlainInput(placeholder="all", id="filter", compact=True)
+            yield filter
             yield Static(id="found")
+        yield Pointer(filter)
         with Horizontal():
             with Vertical(classes="list"):
                 yield table
@@ -105,10 +108,10 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
     def on_mount(self) -> None:
         super().on_mount()
         self._exact = False
-        self._version: int | None = None
+        self._refused = False
+        self._begun = False
         self._from_the_list = True  # where an edit began is where it ends
-        ask(self, "version", self.workspace.db.version, self._begin)
-        self.poll(STANDING_EVERY_S, "changes", self.workspace.db.version, self._note_version)
+        self.follow(self._look, unless=lambda: self.table.replacing)
 
     @property
     def table(self) -> LazyTable[Listed]:
@@ -177,36 +180,33 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
         self.table.focus()
 
     def _find(self, query: str) -> None:
-        """A query that cannot be read is said beside it; the list stays as it was."""
+        """A query that cannot be read is said beneath it; the list stays as it was."""
         try:
             found = Found(self.workspace, query)
         except QueryInvalid as error:
             self._refuse(error)
             return
         self._refused = False
+        self.query_one(Pointer).rest()
         self.table.set_empty(nobody(query))
         self.table.show(found)
 
     def _refuse(self, error: InvalidInput) -> None:
         """It stands there until the filter changes; a count that comes late belongs to an earlier one."""
         self._refused = True
-        self._say(line(("✕ ", BAD), value(error.message, BAD)))
-        self.table.set_empty(unreadable(error))
+        self.query_one(Pointer).point(error)
+        self._say(line(("✕ the list is as it was", BAD)))
+        self.table.set_empty(UNREADABLE)
 
     # --- what others change -----------------------------------------------------------------------------------------
 
-    def _begin(self, version: int) -> None:
-        """What is written from now on is written after what the list is about to show."""
-        self._version = version
-        self._find(self.filter.value)
-
-    def _note_version(self, version: int) -> None:
-        """The store was written to since the last look, by whomever."""
-        if self._version is None:  # it could not be asked before
-            self._begin(version)
-        elif version != self._version and not self.table.replacing:
-            self._version = version
+    def _look(self) -> None:
+        """For the first time, and whenever the store was written to since, by whomever."""
+        if self._begun:
             self._look_again()
+        else:
+            self._begun = True
+            self._find(self.filter.value)
 
     def _look_again(self) -> None:
         """Read again what is shown; cursor, selection and an edit under way stay."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from textual.app import ComposeResult
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from aicmo.crm.enrichment import EMAIL_VERIFICATION, LEAD_ENRICHMENT, EnrichmentResult, Quote, Wish
@@ -16,10 +16,13 @@ from aicmo_tui.widgets.dialogs import Choose, Passing
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from aicmo_tui.app import AicmoApp
     from aicmo_tui.screens.changing import Whom
+
+
+IN_DOUBT = "Whoever is in doubt may have been paid for already, and is asked about again only on your word."
 
 
 async def ask_providers(app: AicmoApp, whom: Whom) -> bool:
@@ -34,15 +37,16 @@ async def ask_providers(app: AicmoApp, whom: Whom) -> bool:
     enrich, verify = await _quote(app, who, LEAD_ENRICHMENT), await _quote(app, who, EMAIL_VERIFICATION)
     question = line(("Ask providers about ", TITLE), value(whom.said, TITLE), "?")
     answers = {"": "Cancel"}
-    answers |= {LEAD_ENRICHMENT: "Who are they"} if enrich.plan.todo else {}
-    answers |= {EMAIL_VERIFICATION: "Are their addresses good"} if verify.plan.todo else {}
+    answers |= {LEAD_ENRICHMENT: "Who are they"} if _is_of_use(enrich) else {}
+    answers |= {EMAIL_VERIFICATION: "Are their addresses good"} if _is_of_use(verify) else {}
     details = lines([*_offer("Who they are", enrich), line(""), *_offer("Whether their addresses are good", verify)])
     chosen = await app.push_screen_wait(Choose(question, answers, details=details))
     if chosen:
-        agreed = (verify if chosen == EMAIL_VERIFICATION else enrich).credits
-        wish = replace(_wish(app, chosen), max_credits=agreed)
-        app.enriching.start(who, wish, lambda result: _tell(app, result))
-        await app.push_screen_wait(Asking())
+        quote = verify if chosen == EMAIL_VERIFICATION else enrich
+        wish = await _on_their_word(app, who, _wish(app, chosen), quote)
+        if wish is not None:
+            app.enriching.start(who, wish, lambda result: _tell(app, result))
+            await app.push_screen_wait(Asking())
     return False
 
 
@@ -56,7 +60,12 @@ def told(result: EnrichmentResult) -> Content:
         "remaining": "not asked about",
     }
     counted = [f"{number(result.counts[name])} {said}" for name, said in named.items() if result.counts[name]]
+    counted += [f"{number(count)} still in doubt" for count in [result.skipped.get("unknown", 0)] if count]
     rows = [line(" · ".join(counted) or "nobody to ask about")]
+    if result.lost:
+        rows.append(line((f"▲ {number(result.lost)} answers were lost when an earlier run was cut off", WARN)))
+    if result.counts["unknown"] or result.skipped.get("unknown"):
+        rows.append(line(("? ", WARN), (IN_DOUBT, MUTED)))
     for each in result.providers:
         rows.append(line(value(each.provider), f": {number(each.found)} found, {float(each.credits):g} credits"))
         if each.why:
@@ -85,7 +94,7 @@ class Asking(Passing):
     REDRAWN_EVERY_S = 0.25
     BAR_CELLS = 40
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         yield Static()
 
     def on_mount(self) -> None:
@@ -113,6 +122,32 @@ class Asking(Passing):
         self.app.run_worker(self.app.enriching.stop, group="stop-enriching", exit_on_error=False)
 
 
+def _is_of_use(quote: Quote) -> bool:
+    """Whether a run would bring anything: an answer, also one that was paid for, or the end of a doubt."""
+    return bool(quote.plan.todo or quote.plan.skipped["waiting"] or quote.plan.skipped["unknown"])
+
+
+async def _on_their_word(app: AicmoApp, who: Sequence[int], wish: Wish, quote: Quote) -> Wish | None:
+    """``wish``, within what it may cost as the person was told. Those in doubt are asked about only if they say so;
+    ``None`` when they thought better of it all."""
+    in_doubt = quote.plan.skipped["unknown"]
+    if in_doubt:
+        again = replace(wish, retry_unknown=True)
+        dearer = await app.workspace.enrichment.quote(who, again)
+        question = line((people(in_doubt), TITLE), " may have been paid for already. Ask about them again?")
+        details = lines([
+            line("An earlier run was cut off, or its answer was lost, so nobody knows."),
+            line(f"With them it costs {number(dearer.credits)} credits at most, without them {number(quote.credits)}."),
+        ])  # fmt: skip
+        answers = {"": "Cancel", **({"without": "Leave them out"} if quote.plan.todo else {}), "again": "Ask again"}
+        match await app.push_screen_wait(Choose(question, answers, details=details)):
+            case "again":
+                wish, quote = again, dearer
+            case "":
+                return None
+    return replace(wish, max_credits=quote.credits)
+
+
 async def _quote(app: AicmoApp, who: Sequence[int], capability: str) -> Quote:
     await off_loop(app, lambda: app.workspace.chain(capability))
     return await app.workspace.enrichment.quote(who, _wish(app, capability))
@@ -128,6 +163,10 @@ def _offer(what: str, quote: Quote) -> list[Content]:
     for each in quote.providers:
         left = "" if each.told_left is None else f", {number(each.told_left)} credits left when last seen"
         rows.append(line("  ", value(each.provider), f": {people(quote.plan.at_most(each.provider))} at most{left}"))
+    if waiting := quote.plan.skipped["waiting"]:
+        rows.append(line((f"  {people(waiting)} more: their answer was paid for, and is fetched", MUTED)))
+    if in_doubt := quote.plan.skipped["unknown"]:
+        rows.append(line((f"  ? {people(in_doubt)} more in doubt: they may have been paid for already", WARN)))
     if not quote.providers:
         rows.append(line(("  no provider is configured", WARN)))
     return rows

@@ -62,6 +62,9 @@ class Frame(Screen[None]):
         title = (SCREENS | OVER)[self.MODE].title
         self.query_one(HeaderLine).place = f"{title} · {detail}" if detail else title
 
+    async def put_away(self) -> None:
+        """Put on disk what is not there yet: the app is being left. Raises what keeps it from that."""
+
     def poll(self, seconds: float, question: str, work: Callable[[], T], then: Callable[[T], object]) -> None:
         """Ask now and every so often, but only while this screen is the current one. It never overtakes itself."""
 
@@ -77,13 +80,16 @@ class Frame(Screen[None]):
         self.set_interval(seconds, tick)
         self.call_after_refresh(tick)  # the screen stands before anything is read for it
 
-    def follow(self, changed: Callable[[], object]) -> None:
-        """Call ``changed`` when this screen comes up, and within about a second of any write to the store since."""
+    def follow(self, changed: Callable[[], object], *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Call ``changed`` when this screen comes up, and within about a second of any write to the store since.
+
+        While ``unless`` holds it is put off, and then called at the first look after that.
+        """
         seen = -1
 
         def answered(version: int) -> None:
             nonlocal seen
-            if version != seen:
+            if version != seen and not unless():
                 seen = version
                 changed()
 

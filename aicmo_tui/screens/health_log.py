@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
+from collections.abc import Iterable
+
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.widget import Widget
 
 from aicmo_tui.keys import key
 from aicmo_tui.present import empty
 from aicmo_tui.screens.health_view import CHANGE_COLUMNS
-from aicmo_tui.widgets.dialogs import Notice
+from aicmo_tui.widgets.dialogs import Dialog, Notice
 from aicmo_tui.widgets.lazy_table import LazyTable, Rows
 from aicmo_tui.work import ask
 
 POLL_S = 1.0
 
 
-class HealthLog(ModalScreen[None]):
+class HealthLog(Dialog[None]):
     DEFAULT_CSS = """
     HealthLog { align: center middle; background: $background 60%; }
     HealthLog > Vertical { width: 96%; height: 90%; background: $surface; border: round $primary; }
@@ -24,7 +25,7 @@ class HealthLog(ModalScreen[None]):
     AUTO_FOCUS = "LazyTable"
     BINDINGS = [key("health_log.close", "escape,l", "close", "close", "Back to the providers")]
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         with Vertical() as frame:
             frame.border_title = "What happened · enter reads one · escape closes"
             yield LazyTable(CHANGE_COLUMNS, key_of=lambda change: (change.name, change.at, change.after))

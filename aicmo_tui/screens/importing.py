@@ -72,7 +72,7 @@ async def run_import(
 ) -> ImportResult:
     """Import behind a bar; ``escape`` stops it. The rows that were rejected go into a file beside the data."""
     busy = Busy(line("Reading " if dry_run else "Importing ", value(file.name, TITLE)))
-    rejected = app.workspace.paths.data_dir / rejected_name(file.name)
+    rejected = app.workspace.paths.data_dir / rejected_name(file.name, folder=file.parent)
 
     def note(progress: ImportProgress) -> None:
         busy.note(progress.counts.rows, progress.fraction)
@@ -118,7 +118,10 @@ async def undo_import(app: AicmoApp, done: ImportResult) -> None:
 
 def planned(result: ImportResult, policy: Policy) -> Content:
     """The counts, the columns, and what would become of the first rows."""
-    rows = [told(result), line(("People who are here already: ", MUTED), _MEANING[policy]), line("")]
+    rows = [told(result), line(("People who are here already: ", MUTED), _MEANING[policy])]
+    if result.counts.conflicts:
+        rows.append(line(("Another policy settles the conflicts; rows below show both values.", MUTED)))
+    rows.append(line(""))
     fields = {column: name for name, column in (*result.mapping.fields.items(), *result.mapping.custom.items())}
     for column, title in enumerate(result.titles):
         rows.append(line(value(title or "(no title)"), (" → ", MUTED), value(fields.get(column, "left out"), MUTED)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aicmo.crm.days import parse_day
+from aicmo.crm.today import action_words
 from aicmo.store.contacts import Contact
 from aicmo_tui.present import MUTED, TITLE, Content, line, value
 from aicmo_tui.screens.contact_view import day
@@ -17,10 +19,7 @@ DAYS = "tuesday, tomorrow, +3d, 2w or 2026-11-24"
 
 
 async def plan(app: AicmoApp, contact: Contact) -> bool:
-    """Plan the one next thing with somebody, or say what became of it; whether anything changed.
-
-    Raises ``InvalidInput`` for what is no day.
-    """
+    """Plan the one next thing with somebody, or say what became of it; whether anything changed."""
     today = app.workspace.today
     planned = await off_loop(app, lambda: today.next_action(contact.id))
     if planned is None:
@@ -32,7 +31,7 @@ async def plan(app: AicmoApp, contact: Contact) -> bool:
         await off_loop(app, lambda: today.done(contact))
         app.tell("Done. It stands in the story.")
     elif answer == "later":
-        until = await app.push_screen_wait(Ask(line("Put off until when?"), DAYS))
+        until = await ask_for_day(app, line("Put off until when?"))
         if not until:
             return False
         moved = await off_loop(app, lambda: today.snooze(contact, until))
@@ -43,15 +42,22 @@ async def plan(app: AicmoApp, contact: Contact) -> bool:
 
 
 async def _plan_anew(app: AicmoApp, contact: Contact) -> bool:
-    text = await app.push_screen_wait(Ask(line("What is next with ", _who(contact), "?"), "call about the trial"))
+    question = line("What is next with ", _who(contact), "?")
+    text = await app.push_screen_wait(Ask(question, "call about the trial", check=action_words))
     if not text:
         return False
-    on = await app.push_screen_wait(Ask(line(value(text, TITLE), ": on which day?"), DAYS))
+    on = await ask_for_day(app, line(value(text, TITLE), ": on which day?"))
     if not on:
         return False
     planned = await off_loop(app, lambda: app.workspace.today.plan(contact, text, on))
     app.tell(f"Planned for {day(planned.due, app.workspace.clock.now())}.")
     return True
+
+
+async def ask_for_day(app: AicmoApp, question: Content) -> str:
+    """A day as ``parse_day`` reads it; empty when none was said."""
+    today = app.workspace.today.date()
+    return await app.push_screen_wait(Ask(question, DAYS, check=lambda text: parse_day(text, today)))
 
 
 async def write_note(app: AicmoApp, contact: Contact) -> bool:

@@ -30,10 +30,10 @@ from aicmo_tui.present import (
 )
 from aicmo_tui.screens.changing import undo
 from aicmo_tui.screens.frame import Over
-from aicmo_tui.screens.planning import DAYS, plan
+from aicmo_tui.screens.planning import ask_for_day, plan
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Ask, Choose
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import READING, LazyTable, Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ which leaves a note; `s` puts it off; `n` plans the next step with somebody; `x`
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.table.set_empty(line(("Reading ...", MUTED)))
+        self.table.set_empty(READING)
+        self.table.show(Rows(()))
         self.follow(self._look)
 
     @property
@@ -152,7 +153,7 @@ which leaves a note; `s` puts it off; `n` plans the next step with somebody; `x`
         question = line("Put off ", value(item.planned, TITLE), " with ", value(item.name or item.email), "?")
         until = await self.app.push_screen_wait(Choose(question, PUT_OFF))
         if until == "date":
-            until = await self.app.push_screen_wait(Ask(line("Put it off until when?"), DAYS))
+            until = await ask_for_day(self.app, line("Put it off until when?"))
         if until:
             planned = await self._with(item, lambda contact: self.workspace.today.snooze(contact, until))
             self.app.tell(f"Put off until {planned.due:%a %d %b}.")

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widget import Widget
+from textual.widgets import Button, Footer, Static
 
+from aicmo.errors import AicmoError
 from aicmo_tui.keys import key
-from aicmo_tui.present import ACCENT, MUTED, TITLE, bar, line, lines, number, value
+from aicmo_tui.present import ACCENT, BAD, MUTED, TITLE, bar, line, lines, number, value
 from aicmo_tui.widgets.inputs import PlainInput
+from aicmo_tui.work import ask
+
+R = TypeVar("R")
 
 LONGEST_TEXT = 2_000
 
 
-class Choose(ModalScreen[str]):
+class Dialog(ModalScreen[R]):
+    """Over a screen whose keys wait meanwhile: a footer of its own, with its own keys, lies over that screen's."""
+
+    def body(self) -> Iterable[Widget]:
+        """The dialog itself."""
+        return ()
+
+    def compose(self) -> ComposeResult:
+        yield from self.body()
+        yield Footer(compact=True)
+
+
+class Choose(Dialog[str]):
     """A question and its answers. The first is the safe one: it has the focus, and ``escape`` gives it.
 
     Long details scroll; the answers stay in sight down to 24 lines.
@@ -63,7 +81,7 @@ class Choose(ModalScreen[str]):
         self._command = command
         self.set_class(command is not None, "-with-command")
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         with Vertical():
             yield Static(self._question, classes="question")
             if self._details is not None:
@@ -99,7 +117,7 @@ def confirm(
     return Choose(question, {"": no, "yes": yes}, details=details, command=command)
 
 
-class Ask(ModalScreen[str]):
+class Ask(Dialog[str]):
     """A question whose answer is typed. Gives the text, or nothing."""
 
     DEFAULT_CSS = """
@@ -107,28 +125,54 @@ class Ask(ModalScreen[str]):
     Ask > Vertical {
         width: 76; max-width: 94%; height: auto; padding: 1 2; background: $surface; border: round $primary;
     }
-    Ask Static { height: auto; margin-bottom: 1; }
+    Ask .question { height: auto; margin-bottom: 1; }
+    Ask .problem { height: auto; padding: 0 1; }
     """
     AUTO_FOCUS = "Input"
-    BINDINGS = [key("ask.close", "escape", "close", "leave it", "Change nothing")]
+    BINDINGS = [
+        key("ask.done", "ctrl+enter", "done", "go on", "That is the answer; enter does it too", shown_as="⏎"),
+        key("ask.close", "escape", "close", "leave it", "Change nothing"),
+    ]
 
-    def __init__(self, question: Content, example: str) -> None:
+    def __init__(self, question: Content, example: str, *, check: Callable[[str], object] | None = None) -> None:
+        """``check`` raises an ``AicmoError`` for what is no answer: that is said beneath it, and what was typed stays.
+        It may block."""
         super().__init__()
-        self._question, self._example = question, example
+        self._question, self._example, self._check = question, example, check
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         with Vertical():
-            yield Static(self._question)
+            yield Static(self._question, classes="question")
             yield PlainInput(placeholder=self._example)
+            yield Static(classes="problem")
 
-    def on_input_submitted(self, event: PlainInput.Submitted) -> None:
-        self.dismiss(event.value.strip())
+    def on_input_submitted(self) -> None:
+        self.action_done()
+
+    def on_input_changed(self) -> None:
+        self._say("")
+
+    def action_done(self) -> None:
+        text, check = self.query_one(PlainInput).value.strip(), self._check
+        if not text or check is None:
+            self.dismiss(text)
+        else:
+            ask(self, "answer", lambda: check(text), lambda _: self.dismiss(text), otherwise=self._refuse)
+
+    def _refuse(self, error: Exception) -> None:
+        if isinstance(error, AicmoError):
+            self._say(f"{error.message} {error.hint}".rstrip())
+        else:
+            self.app.report(error)
+
+    def _say(self, problem: str) -> None:
+        self.query_one(".problem", Static).update(line(("✕ ", BAD), value(problem, BAD)) if problem else "")
 
     def action_close(self) -> None:
         self.dismiss("")
 
 
-class Passing(ModalScreen[None]):
+class Passing(Dialog[None]):
     """One that goes by itself. What came to stand over it is not taken away in its place: it goes after that."""
 
     _ended = False
@@ -168,7 +212,7 @@ class Busy(Passing):
         """So many are done, which is that share (0-1) of the whole, if that is known."""
         self._done, self._fraction = done, fraction
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         yield Static()
 
     def on_mount(self) -> None:
@@ -201,7 +245,7 @@ class Working(Passing):
         super().__init__()
         self._what = what
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         yield Static(self._what)
 
 

@@ -34,6 +34,8 @@ R = TypeVar("R")
 
 PAGE_ROWS = 200
 PAGES_KEPT = 16
+READING = line(("Reading ...", MUTED))
+"""Stands in a table that is about to have its first rows."""
 HEADER_ROWS = 1
 REST_S = 0.15
 """Nothing new is asked for so long before rows are counted: who types waits for the rows, not for their number."""
@@ -452,8 +454,9 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         return self._draw(Content(mark) + Content(" ").join(cells), width, look)
 
     def _blank(self, y: int, width: int) -> Strip:
-        """Below the last row; in an empty table, what to do about it."""
-        rows = self._empty.split("\n") if self._total == 0 and self._counted else []
+        """Below the last row; in an empty table, what to do about it, or that its first rows are on their way."""
+        told = self._empty if self._counted else READING if self._replacing else Content("")
+        rows = told.split("\n") if self._total == 0 else []
         content = Content("  ") + rows[y - 1] if 0 < y <= len(rows) else Content("")
         return self._draw(content, width, "")
 

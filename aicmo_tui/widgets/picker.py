@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.widget import Widget
 from textual.widgets import Static
 
 from aicmo_tui.keys import key
 from aicmo_tui.present import TITLE, line, value
 from aicmo_tui.widgets.columns import Column
+from aicmo_tui.widgets.dialogs import Dialog
 from aicmo_tui.widgets.inputs import PlainInput
 from aicmo_tui.widgets.lazy_table import LazyTable, Rows
 
 R = TypeVar("R")
 
 
-class Picker(ModalScreen[R | None], Generic[R]):
+class Picker(Dialog[R | None], Generic[R]):
     """Gives what was chosen, or ``None``."""
 
     DEFAULT_CSS = """
@@ -38,7 +39,7 @@ class Picker(ModalScreen[R | None], Generic[R]):
         super().__init__()
         self._title, self._choices = title, choices
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> Iterable[Widget]:
         column = Column("", 20, lambda choice: value(choice[0]), grow=1)
         with Vertical():
             yield Static(line((self._title, TITLE)))

@@ -97,6 +97,7 @@ async def test_no_company_is_said(empty: Workspace) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("o")
         await reads(pilot, "No company yet.")
+        await until(pilot, lambda: text_of(app).splitlines()[-1].split("F1")[0].strip() == "")
         await pilot.press("enter", "p", "c", "escape", "escape")
         await reads(pilot, "AICMO · Home")
 

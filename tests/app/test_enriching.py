@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from driving import app_on, reads, text_of, until
+from textual.widgets import Button
 
 from aicmo.gateways import Applied, Attempt, Outcome, ProviderChain
 from aicmo.gateways.attempt import Answer
@@ -16,6 +17,7 @@ from aicmo.gateways.estimate import estimate
 from aicmo.gateways.leads import Enrichment, FieldValue, Lead
 from aicmo.gateways.limit_store import MemoryLimitStore
 from aicmo.gateways.limits import Budgets
+from aicmo.store import lookups
 from aicmo.workspace import Workspace
 from aicmo_tui.screens.enriching import Asking
 
@@ -117,3 +119,26 @@ async def test_leaving_the_app_stops_between_batches_and_keeps_what_was_paid_for
         slow.may_answer.set()
         await until(pilot, lambda: not app.is_running or not app.enriching.under_way)
     assert filled.crm.count("field.city:Lyon") == slow.asked, text_of(app)
+
+
+async def test_who_may_have_been_paid_for_is_told_and_asked_about_again_only_on_a_word(
+    filled: Workspace, slow: Slow
+) -> None:
+    everybody = filled.crm.select("")
+    now = filled.clock.now()
+    filled.db.write(lambda db: lookups.ask(db, "lead_enrichment", "apollo", "cut off", everybody[:3], now))
+    app = app_on(filled)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for answer, told, asked_by_then in (("Leave them out", "3 still in doubt", 37), ("Ask again", "3 found", 40)):
+            await pilot.press("f4")
+            await reads(pilot, "Jane Doe")
+            await pilot.press("r")
+            await reads(pilot, "3 people more in doubt: they may have been paid for already")
+            await pilot.press("right", "enter")
+            await reads(pilot, "3 people may have been paid for already. Ask about them again?", answer)
+            await pilot.click(next(each for each in app.screen.query(Button) if each.label.plain == answer))
+            slow.may_answer.set()
+            await reads(pilot, told)
+            assert slow.asked == asked_by_then
+            await pilot.press("escape")
+            await until(pilot, lambda: len(app.screen_stack) == 1)

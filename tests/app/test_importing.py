@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from driving import app_on, reads
+from driving import app_on, reads, text_of
 from textual.widgets import Button
 
 from aicmo.workspace import Workspace
@@ -51,7 +51,10 @@ async def test_the_rejected_rows_of_a_json_file_are_not_those_of_the_csv_beside_
     app = app_on(empty)
     async with app.run_test(size=(120, 50)):
         done = await run_import(app, tmp_path / "people.json", mapping={}, policy="fill", dry_run=False)
-    assert done.rejected_file == empty.paths.data_dir / "people.json.rejected.csv"
+        (tmp_path / "people.csv").write_text("email\nnowhere\n")
+        beside = await run_import(app, tmp_path / "people.csv", mapping={}, policy="fill", dry_run=False)
+    assert done.rejected_file is not None and done.rejected_file.parent == empty.paths.data_dir
+    assert done.rejected_file.name.startswith("people.json.") and done.rejected_file != beside.rejected_file
 
 
 async def test_an_undo_that_leaves_somebody_says_who_and_why(empty: Workspace, tmp_path: Path) -> None:
@@ -65,5 +68,34 @@ async def test_an_undo_that_leaves_somebody_says_who_and_why(empty: Workspace, t
         app.run_worker(undo_import(app, done))
         await reads(pilot, "Delete the 1 person it created")
         await pilot.press("right", "enter")
-        await reads(pilot, "ann@acme.example: first_name stays “Annie”, and is not empty again.")
+        await reads(pilot, "ann@acme.example: first name stays “Annie”, and is not empty again.")
         await reads(pilot, "bob@acme.example stays, because of what came since: stage.")
+
+
+async def test_files_of_one_name_from_two_folders_keep_their_rejected_rows_apart(
+    empty: Workspace, tmp_path: Path
+) -> None:
+    app = app_on(empty)
+    written = []
+    async with app.run_test(size=(120, 50)):
+        for folder in ("spring", "autumn", "spring"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            file = tmp_path / folder / "people.csv"
+            file.write_text(f"email\nnowhere in {folder}\n")
+            written.append((await run_import(app, file, mapping={}, policy="fill", dry_run=False)).rejected_file)
+    spring, autumn, again = written
+    assert "nowhere in spring" in spring.read_text() and "nowhere in autumn" in autumn.read_text()
+    assert again == spring  # one file has one, however often it is imported
+
+
+async def test_a_preview_does_not_talk_of_the_command_line(empty: Workspace, tmp_path: Path) -> None:
+    empty.crm.add("ann@acme.example", first_name="Ann")
+    (tmp_path / "people.csv").write_text("Email,First name\nann@acme.example,Anna\n")
+    app = app_on(empty)
+    async with app.run_test(size=(120, 50)) as pilot:
+        await pilot.press("f4", "i")
+        await reads(pilot, "from which file?")
+        app.screen.query_one("Input").value = str(tmp_path / "people.csv")
+        await pilot.press("enter")
+        await reads(pilot, "1 row is in conflict with what is there", "Another policy settles the conflicts")
+        assert "dry run" not in text_of(app)
