@@ -1,8 +1,8 @@
 """How a secret is found, and how it is kept out of everything else.
 
-A secret comes from an environment variable, a command that prints it, the operating system's keyring, or the
-configuration file itself when only its owner can read it. It is fetched when a provider first needs it, and it is never
-logged, printed, exported or put on a command line of ours.
+A secret comes from an environment variable, a command that prints it, the operating system's keyring, or a file that
+only its owner can read: the configuration itself, or one of its own. It is fetched when it is first needed, and it is
+never logged, printed, exported or put on a command line of ours.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from aicmo.errors import AuthNeeded
+from aicmo.errors import AuthNeeded, ConfigInvalid
 
 MASK = "••••••••"
 KEYRING_SERVICE = "aicmo"
@@ -32,6 +33,12 @@ class SecretSource:
     """What it is, for a person."""
     key: str = "password"
     """What the keys that name its place begin with: ``password_env``, ``password_cmd``."""
+    table: str = ""
+    """Of the configuration, with those keys; empty: the provider's own."""
+    file: Path | None = None
+    """One that holds the secret alone, and that only its owner may read."""
+    whole: bool = False
+    """The secret is all that a command prints, not its first line."""
 
     @property
     def described(self) -> str:
@@ -40,6 +47,8 @@ class SecretSource:
             return f"environment variable {self.env}"
         if self.command:
             return f"command {self.command[0]}"
+        if self.file:
+            return f"file {self.file}"
         if self.literal is not None:
             return "the configuration file"
         return f"keyring ({KEYRING_SERVICE}, {self.provider})"
@@ -50,6 +59,8 @@ class SecretSource:
             found = self.environ.get(self.env)
         elif self.command:
             found = self._run_command(self.command)
+        elif self.file:
+            found = self._read_file(self.file)
         elif self.literal is not None:
             found = self.literal
         else:
@@ -58,7 +69,7 @@ class SecretSource:
             raise AuthNeeded(
                 f"No {self.what} for {self.provider}: {self.described} has none.",
                 hint=f"Set it, or name another place with {self.key}_env or {self.key}_cmd in "
-                f"[providers.{self.provider}].",
+                f"[{self.table or f'providers.{self.provider}'}].",
             )
         return found
 
@@ -73,7 +84,23 @@ class SecretSource:
                 f"The {self.what} command of {self.provider} ({command[0]}) failed: {type(error).__name__}.",
                 hint=f"Run it by hand; it must print the {self.what} on its first line and exit 0.",
             ) from None
-        return done.stdout.split("\n", 1)[0].removesuffix("\r")
+        return done.stdout if self.whole else done.stdout.split("\n", 1)[0].removesuffix("\r")
+
+    def _read_file(self, file: Path) -> str:
+        """Raises ``ConfigInvalid`` for a file that others can read."""
+        try:
+            with file.open(encoding="utf-8") as opened:
+                if os.fstat(opened.fileno()).st_mode & 0o077:
+                    raise ConfigInvalid(
+                        f"{file} holds the {self.what} of {self.provider}, and others can read it.",
+                        hint=f"Run: chmod 600 {file}",
+                    )
+                return opened.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise AuthNeeded(
+                f"The {self.what} of {self.provider} cannot be read: {file}: {type(error).__name__}.",
+                hint=f"Name the right file with {self.key}_file.",
+            ) from None
 
     def _ask_keyring(self) -> str | None:
         import keyring

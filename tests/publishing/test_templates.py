@@ -23,16 +23,39 @@ def filled(body: str, *, format: str = "markdown", **values: object) -> tuple[st
         ("<p>a</p><p>b</p>", "a\n\nb\n"),
         ("<p>a<br>b</p>", "a\nb\n"),
         ("<ul><li>a</li><li>b</li></ul>", "- a\n- b\n"),
-        ("<ol><li>a</li><li>b<ul><li>c</li></ul></li></ol>", "1. a\n2. b\n\n  - c\n"),
+        ("<ol><li>a</li><li>b<ul><li>c</li></ul></li></ol>", "1. a\n2. b\n   - c\n"),
+        ('<ol start="9"><li>a</li><li>b</li></ol>', "9. a\n10. b\n"),
+        ("<ul><li><p>a</p><p>b</p></li><li><p>c</p></li></ul>", "- a\n\n  b\n\n- c\n"),
+        ("<ul> <li>a</li> <li>b</li> </ul><p>c</p>", "- a\n- b\n\nc\n"),
+        ("<blockquote><p>a</p><p>b</p></blockquote><p>c</p>", "> a\n>\n> b\n\nc\n"),
+        ("<blockquote>a<blockquote>b</blockquote></blockquote>", "> a\n>\n> > b\n"),
+        ("<p>a</p><hr><p>b</p>", "a\n\n---\n\nb\n"),
+        ("<b>a</b> <i>b</i><sup>2</sup>", "a b2\n"),
+        ("a\n   b\tc", "a b c\n"),
+        ("a<!-- hidden --><!--[if !mso]><!-->b<!--<![endif]-->", "ab\n"),
         ('<a href="https://x.example">x</a>', "x (https://x.example)\n"),
         ('<a href="https://x.example">https://x.example</a>', "https://x.example\n"),
+        ('<a href="https://x.example/?utm_source=n">https://x.example/</a>', "https://x.example/?utm_source=n\n"),
+        ('<a href="https://x.example"><img src="x.png" alt="a cat"></a>', "a cat (https://x.example)\n"),
+        ('<a href="https://x.example"><img src="x.png"></a>', "https://x.example\n"),
+        ('<a href="https://x.example"><b>two</b> words</a> after', "two words (https://x.example) after\n"),
+        ('<a href="mailto:ada@x.example">ada@x.example</a>', "ada@x.example\n"),
+        ('<a href="mailto:ada@x.example">Ada</a>', "Ada (ada@x.example)\n"),
+        ('<a href="mailto:ada@x.example?subject=hi">Ada</a>', "Ada (mailto:ada@x.example?subject=hi)\n"),
+        ('<a href="tel:+441">call</a>', "call (tel:+441)\n"),
+        ('<a href="#top">up</a> <a name="x">here</a>', "up here\n"),
+        ('<a href="https://x.example/?a=1&amp;b=2">x</a>', "x (https://x.example/?a=1&b=2)\n"),
         ("<style>p {}</style><p>a</p>", "a\n"),
         ('<div style="display: none">hidden</div><p>a</p>', "a\n"),
         ("<h1>Head</h1><p>a <b>bold</b> word</p>", "Head\n\na bold word\n"),
         ("<pre>a\n  b</pre>", "a\n  b\n"),
         ('<img src="x.png" alt="a cat">', "a cat\n"),
         ("a &amp; b &lt;c&gt;", "a & b <c>\n"),
-        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\n c\n"),
+        ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a | b\nc\n"),
+        ("<table><thead><tr><th>n</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table>", "n\n1\n"),
+        ("<table><caption>Prices</caption><tr><td>a</td><td></td><td>b</td></tr></table>", "Prices\na | b\n"),
+        ("<table><tr><td><p>a</p><p>b</p></td><td><p>c</p></td></tr></table>", "a\n\nb\n\nc\n"),
+        ("<table><tr><td><table><tr><td>a</td><td>b</td></tr></table></td></tr></table>", "a | b\n"),
         ("", "\n"),
     ],
 )
@@ -98,3 +121,23 @@ def test_what_a_template_does_wrong_is_told_as_its_fault(body: str) -> None:
 def test_variables_are_those_a_contact_has_to_give() -> None:
     draft = Draft("{{ first_name }}", "{{ company | default('x') }} {{ sender.name }} {{ unsubscribe }}")
     assert MessageTemplate(draft).variables == {"first_name", "company"}
+
+
+def test_a_list_that_the_template_repeats_is_a_list_in_the_text_too() -> None:
+    text, html = filled("<ul>{% for x in [1, 2] %}<li>n{{ x }}</li>{% endfor %}</ul>", format="html")
+    assert html.count("<li>") == 2
+    assert [line for line in text.splitlines() if line.startswith("- ")] == ["- n1", "- n2"]
+
+
+def test_a_sign_in_a_mark_is_no_markup_of_the_text_twin() -> None:
+    text, html = filled("<p>{{ 'few' if 1 <2 else 'many' }} &amp; {{ \"a<b>c\" }}</p>", format="html")
+    assert text.startswith("few & a<b>c\n") and "few &amp; a&lt;b&gt;c" in html
+
+
+def test_a_style_sheet_that_looks_like_a_template_is_kept() -> None:
+    _, html = filled("<html><head><style>@media(max-width:9px){#a{color:red}}</style></head><body>x</body></html>")
+    assert "{ #a{color:red}}" in html.replace("\n", "")
+
+
+def test_a_word_that_looks_like_a_held_mark_stays() -> None:
+    assert filled("xqjinja99qx and {{ first_name }}")[0].startswith("xqjinja99qx and Jane\n")

@@ -16,7 +16,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from aicmo.crm.address import normalise
+from aicmo.crm.address import NotAnAddress, normalise
 from aicmo.errors import InvalidInput
 from aicmo.text import one_line, shown
 
@@ -26,6 +26,8 @@ LONGEST_NAME = 120
 """A display name longer than this names nobody; the address stands alone then."""
 
 _TOKENS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+@[A-Za-z0-9.-]+")
+"""One that can be nothing else in a header; whether it is well formed was judged when it came in."""
 _WORD_FRAME = len("=?utf-8?q??=")
 _Q_SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
 """What stands for itself in the Q encoding, even in a display name (RFC 2047 5)."""
@@ -94,11 +96,11 @@ def _q(char: str) -> str:
 
 
 def mailbox(name: str, address: str, *, header: str) -> str:
-    """``"Ada Lovelace" <ada@example.com>``; the address alone when there is no usable name (RFC 5322 3.4)."""
+    """``"Ada Lovelace" <ada@example.com>``; ``<ada@example.com>`` when there is no usable name (RFC 5322 3.4)."""
     name = one_line(name)
     if not name or len(name) > LONGEST_NAME:
-        return address
-    if name.isascii() and "=?" not in name:
+        return f"<{address}>"
+    if name.isascii() and "=?" not in name and len(header) + len(name) + 4 <= LINE_LENGTH:
         phrase = name if _TOKENS.fullmatch(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
     else:
         phrase = _encoded(name, len(header) + 2)
@@ -109,16 +111,20 @@ def mailbox(name: str, address: str, *, header: str) -> str:
 def wire_address(email: str) -> str:
     """``email`` as any server takes it: the domain in its ASCII form (RFC 5891). Raises ``InvalidInput``.
 
-    A local part beyond ASCII needs SMTPUTF8 (RFC 6531), which not every server on the way offers; it is refused.
+    A local part beyond ASCII needs SMTPUTF8 (RFC 6531), which not every server on the way offers; it is refused. So is
+    whatever is more than one bare address, because it goes into a header and into the envelope as it is.
     """
+    if _PLAIN_ADDRESS.fullmatch(email):
+        return email
     local = email.rpartition("@")[0]
     if not local.isascii():
         raise InvalidInput(
             f"{shown(email)} cannot be written to: its part before the @ is not ASCII.", hint="Ask for another address."
         )
-    if email.isascii():
-        return email
-    return f"{local}@{normalise(email).address.rpartition('@')[2]}"
+    known = normalise(email)
+    if known.email != email:
+        raise NotAnAddress(email, "there is more in it than the address")
+    return f"{local}@{known.address.rpartition('@')[2]}"
 
 
 def check_headers(block: bytes, intended: Sequence[bytes]) -> None:

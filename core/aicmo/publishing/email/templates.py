@@ -12,9 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aicmo.errors import TemplateInvalid
+from aicmo.publishing.email.links import tag_links
+from aicmo.publishing.email.marks import HELD, Marks
 from aicmo.publishing.email.plaintext import html_to_text
 from aicmo.store.contents import Draft
 from aicmo.text import one_line
@@ -25,12 +28,11 @@ if TYPE_CHECKING:
 ALWAYS_GIVEN = frozenset({"sender", "campaign", "unsubscribe", "postal_address"})
 """What a template may use besides the contact's own fields."""
 
-_MARK = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-_HELD = re.compile(r"xqjinja(\d+)qx")
 _BODY_END = re.compile(r"(?:</div>\s*)?</body>", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 _UNDEFINED = re.compile(r"no attribute '(\w+)'|'(\w+)' is undefined")
-_LONE_BLOCK = re.compile(r"<p>((?:\s*xqjinja\d+qx\s*)+)</p>")
+_LONE_BLOCK = re.compile(rf"<p>((?:\s*{HELD.pattern}\s*)+)</p>")
+_STYLES = re.compile(r"<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
 
 _PAGE = """<!DOCTYPE html>
 <html><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -62,11 +64,14 @@ class Filled:
 class MessageTemplate:
     """A compiled draft. ``fill`` it for each recipient; ``variables`` says what it asks of a contact."""
 
-    def __init__(self, draft: Draft) -> None:
-        """Raises ``TemplateInvalid`` with the line of a template error."""
-        html = _with_footer(_page(draft))
+    def __init__(self, draft: Draft, link_parameters: Mapping[str, str] = MappingProxyType({})) -> None:
+        """``link_parameters`` are added to the links (see ``links``). Raises ``TemplateInvalid``."""
+        marks = Marks()
+        page = tag_links(_page(draft, marks), link_parameters, marks)
+        page = _with_footer(page, marks)
+        html = marks.restore(page)
         self._subject = _compile(_environment(html=False), draft.subject, "subject")
-        self._text = _compile(_environment(html=False), html_to_text(html), "body")
+        self._text = _compile(_environment(html=False), marks.restore(html_to_text(page)), "body")
         self._html = _compile(_environment(html=True), html, "body")
         self._globals = dict(self._html.globals)
         self.variables = frozenset(_variables(draft.subject) | _variables(html)) - ALWAYS_GIVEN
@@ -82,31 +87,27 @@ class MessageTemplate:
         )
 
 
-def _page(draft: Draft) -> str:
-    """The whole HTML page as a template, styles inlined."""
+def _page(draft: Draft, marks: Marks) -> str:
+    """The whole HTML page, styles inlined; ``marks`` holds the template's."""
     import css_inline
 
-    held: list[str] = []
-
-    def hold(mark: re.Match[str]) -> str:
-        held.append(mark[0])
-        return f"xqjinja{len(held) - 1}qx"
-
-    body = _MARK.sub(hold, draft.body)
-    preheader = _MARK.sub(hold, draft.preheader)
+    body = marks.hold(_STYLES.sub(_without_comment_marks, draft.body))
     if draft.format == "markdown":
         body = _LONE_BLOCK.sub(r"\1", _markdown(body))
     if "<html" not in body.lower():
         body = _PAGE.format(body=body)
-    if preheader:
-        body = re.sub(
-            r"(?i)(<body[^>]*>)", lambda tag: tag[0] + _PREHEADER.format(preheader=_escape(preheader)), body, count=1
-        )
+    if draft.preheader:
+        hidden = _PREHEADER.format(preheader=_escape(marks.hold(draft.preheader)))
+        body = re.sub(r"(?i)(<body[^>]*>)", lambda tag: tag[0] + hidden, body, count=1)
     try:
-        body = css_inline.inline(body, load_remote_stylesheets=False)
+        return css_inline.inline(body, load_remote_stylesheets=False, keep_at_rules=True)
     except css_inline.InlineError as error:
         raise TemplateInvalid(f"The styles of the body cannot be read: {one_line(str(error), limit=200)}.") from None
-    return _HELD.sub(lambda mark: held[int(mark[1])], body)
+
+
+def _without_comment_marks(styles: re.Match[str]) -> str:
+    """``{#id`` in a style sheet is no comment of the template's; with a space it means the same to both."""
+    return styles[0].replace("{#", "{ #")
 
 
 def _markdown(source: str) -> str:
@@ -119,17 +120,17 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _with_footer(html: str) -> str:
+def _with_footer(page: str, marks: Marks) -> str:
     """Add what the body does not name itself: the way out and the postal address (CAN-SPAM, 15 U.S.C. 7704(a)(5))."""
-    used = _variables(html)
+    used = _variables(marks.restore(page))
     missing = [html_of for name, html_of in _FOOTER.items() if name not in used]
     if not missing:
-        return html
+        return page
     style = "font-size:13px;color:#6b6b70;border-top:1px solid #d8d8dc;margin-top:32px;padding-top:12px;"
-    footer = f'<p class="footer" style="{style}">{"<br>".join(reversed(missing))}</p>\n'
-    ends = list(_BODY_END.finditer(html))
-    at = ends[-1].start() if ends else len(html)
-    return html[:at] + footer + html[at:]
+    footer = f'<p class="footer" style="{style}">{marks.hold("<br>".join(reversed(missing)))}</p>\n'
+    ends = list(_BODY_END.finditer(page))
+    at = ends[-1].start() if ends else len(page)
+    return page[:at] + footer + page[at:]
 
 
 @cache
