@@ -1,0 +1,149 @@
+"""Whether links lead anywhere: each is asked once (HEAD, then GET where HEAD is not answered), and redirects followed.
+
+Only when a person asks for it, because it tells the world that the links exist. A public link never leads this machine
+to a private address: a redirect into the network that we stand in is reported and not followed. Nothing is read but the
+status, and no answer is believed for longer than this check.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+
+from aicmo.publishing.preflight.report import CheckReport, Look, Problem, problem
+from aicmo.text import one_line, shown
+
+if TYPE_CHECKING:
+    import httpx
+
+MOST_LINKS = 50
+AT_ONCE = 5
+EACH_S = 8.0
+ALL_S = 60.0
+MOST_REDIRECTS = 5
+_ASK_AGAIN = (403, 404, 405, 501)
+"""What a server may say to HEAD alone."""
+_SHUT = (401, 403, 429, 451, 503, 999)
+"""Somebody is there and does not talk to programs: whether people get in cannot be told."""
+
+AddressesOf = Callable[[str], Awaitable[list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int = 0
+    why: str = ""
+    """Why there is no status, in a phrase."""
+    dead: bool = True
+    """Else nobody can tell."""
+
+
+async def system_addresses(host: str) -> list[str]:
+    """What this machine takes ``host`` for. Raises ``OSError``."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(each[4][0]) for each in found]
+
+
+async def check_links(
+    links: Sequence[str],
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    addresses_of: AddressesOf = system_addresses,
+) -> CheckReport:
+    """Ask each of ``links``, the first ``MOST_LINKS`` of them. It raises nothing for what they answer."""
+    import httpx
+
+    asked = list(links)[:MOST_LINKS]
+    if not asked:
+        return CheckReport()
+    at_once = asyncio.Semaphore(AT_ONCE)
+    headers = {"User-Agent": "AICMO link check"}
+    async with httpx.AsyncClient(transport=transport, timeout=EACH_S, headers=headers) as client:
+
+        async def ask(url: str) -> _Answer:
+            async with at_once:
+                try:
+                    async with asyncio.timeout(EACH_S):
+                        return await _follow(client, url, addresses_of)
+                except TimeoutError:
+                    return _Answer(why=f"no answer in {EACH_S:g} s", dead=False)
+
+        answers = await _all_within(ALL_S, [ask(url) for url in asked])
+    problems = [found for url, answer in zip(asked, answers, strict=True) if (found := _told(url, answer))]
+    rest = f" of {len(links)}" if len(links) > len(asked) else ""
+    return CheckReport(problems=tuple(problems), looks=(Look("links", f"{len(asked)}{rest} asked"),))
+
+
+async def _all_within(seconds: float, asking: list[Awaitable[_Answer]]) -> list[_Answer]:
+    tasks = [asyncio.ensure_future(each) for each in asking]
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
+    return [_Answer(why="not asked in time", dead=False) if task in late else task.result() for task in tasks]
+
+
+async def _follow(client: httpx.AsyncClient, url: str, addresses_of: AddressesOf) -> _Answer:
+    import httpx
+
+    inside: bool | None = None
+    for _ in range(MOST_REDIRECTS + 1):
+        try:
+            private = await _is_private(url, addresses_of)
+            if inside is False and private:
+                return _Answer(why="it is redirected to an address inside your own network, which was not followed")
+            inside = private if inside is None else inside
+            answer = await _ask(client, url)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return _no_answer(error)
+        if answer.status_code not in (301, 302, 303, 307, 308) or "location" not in answer.headers:
+            return _Answer(answer.status_code, dead=answer.status_code not in _SHUT)
+        url = urljoin(url, answer.headers["location"])
+        if urlsplit(url).scheme not in ("http", "https"):
+            return _Answer(why=f"it is redirected to {shown(url, limit=60)}")
+    return _Answer(why=f"it is redirected more than {MOST_REDIRECTS} times")
+
+
+async def _ask(client: httpx.AsyncClient, url: str) -> httpx.Response:
+    """The head of the answer; the body stays where it is."""
+    answer = await client.head(url)
+    if answer.status_code not in _ASK_AGAIN:
+        return answer
+    async with client.stream("GET", url) as answer:
+        return answer
+
+
+async def _is_private(url: str, addresses_of: AddressesOf) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        found = [host] if ip_address(host) else []
+    except ValueError:
+        found = await addresses_of(host)
+    return any(not ip_address(each.partition("%")[0]).is_global for each in found)
+
+
+def _no_answer(error: Exception) -> _Answer:
+    import httpx
+
+    if isinstance(error, socket.gaierror):
+        return _Answer(why="there is no such host, or no network", dead=False)
+    if isinstance(error, httpx.TimeoutException):
+        return _Answer(why=f"no answer in {EACH_S:g} s", dead=False)
+    if isinstance(error, httpx.ConnectError):
+        return _Answer(why="no connection, or no valid certificate", dead=False)
+    return _Answer(why=one_line(type(error).__name__), dead=False)
+
+
+def _told(url: str, answer: _Answer) -> Problem | None:
+    if 200 <= answer.status < 400:
+        return None
+    said = f"answered {answer.status}" if answer.status else f"could not be reached: {answer.why}"
+    if answer.dead:
+        return problem("link_dead", f"{shown(url, limit=80)} {said}.", "Open it in a browser, and mend it.")
+    hint = "It may open for people all the same. Try it in a browser."
+    return problem("link_unanswered", f"{shown(url, limit=80)} {said}.", hint)
