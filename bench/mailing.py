@@ -88,7 +88,7 @@ def furnish(folder: Path, ports: Sequence[int], *, connections: int, people: int
     write_people(table, people)
     with open_house(paths) as workspace:
         workspace.crm.import_file(table)
-        workspace.publishing.create_content("email", "News", DRAFT)
+        workspace.contents.create("email", "News", DRAFT)
     return paths
 
 
@@ -100,7 +100,7 @@ def open_house(paths: Paths) -> Workspace:
 def new_campaign(paths: Paths) -> int:
     """A campaign to everybody, not yet started; its id."""
     with open_house(paths) as workspace:
-        content = workspace.publishing.contents()[0]
+        content = workspace.contents.list()[0]
         return workspace.publishing.create_campaign("News", content.id, "").id
 
 

@@ -9,22 +9,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from aicmo.errors import InvalidInput, NotFound
-from aicmo_tui.cli import output
+from aicmo_tui.cli import content_notes, content_versions, output
+from aicmo_tui.cli.checking import check_content
+from aicmo_tui.cli.content_versions import CHANNEL, told_approval
 from aicmo_tui.cli.verb import ROW_ID, Run, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing import Content
+    from aicmo.publishing.channels import Count
+    from aicmo.store.contents import Version
+    from aicmo.workspace import Workspace
+
+TYPES = "email, social, blog, landing_page, whitepaper, case_study, webinar, product_update."
 
 
 @click.group()
 def content() -> None:
-    """Write once, in versions: create, edit, look at it as somebody would see it."""
+    """Write once, in versions for each channel: create, edit, compare, look at it as somebody would see it."""
+
+
+for _each in (*content_versions.VERBS, *content_notes.VERBS, check_content):
+    content.add_command(_each)
 
 
 @verb(content, changes=True)
-@click.option(
-    "--type", "type_", default="email", show_default=True, help="email, blog, social, landing_page, whitepaper."
-)
+@click.option("--type", "type_", default="email", show_default=True, help=TYPES)
 @click.option("--title", required=True, help="The name to find it by.")
 @click.option("--subject", default="", help="Of an e-mail; may hold fields such as {{ first_name }}.")
 @click.option("--preheader", default="", help="The line an inbox shows after the subject.")
@@ -42,24 +51,35 @@ def create(run: Run, type_: str, title: str, subject: str, preheader: str, body:
         )
         return
     with run.open_workspace() as workspace:
-        made = workspace.publishing.create_content(type_, title, draft)
+        made = workspace.contents.create(type_, title, draft)
     record = {"schema": "aicmo.content.create/1", "status": "done", "id": made.id, "version": made.number}
     output.document(record, run.form, [f"Created content {made.id}: {made.title}"])
 
 
 @verb(content, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
-@click.option("--subject", help="A new subject.")
+@click.option("--title", help="Another name to find it by.")
+@click.option("--subject", help="A new subject; on the website, the title of the page.")
 @click.option("--preheader", help="A new preheader.")
 @click.option("--body", metavar="FILE", help="A new body; - is stdin.")
-def edit(run: Run, id_: int, subject: str | None, preheader: str | None, body: str | None) -> None:
-    """Save a next version. An approval of the last one does not hold for it."""
+@CHANNEL
+def edit(
+    run: Run,
+    id_: int,
+    title: str | None,
+    subject: str | None,
+    preheader: str | None,
+    body: str | None,
+    channel: str,
+) -> None:
+    """Save a next version, of the original or on a channel. An approval of the last one does not hold for it."""
     from dataclasses import replace
 
     from aicmo.publishing.email.templates import MessageTemplate
 
     with run.open_workspace() as workspace:
-        before = workspace.publishing.content(id_)
+        contents = workspace.contents
+        before = contents.wording(id_, channel)
         draft = before.draft
         if subject is not None:
             draft = replace(draft, subject=subject)
@@ -68,17 +88,27 @@ def edit(run: Run, id_: int, subject: str | None, preheader: str | None, body: s
         if body is not None:
             draft = replace(draft, body=read_body(body), format=format_of(body))
         MessageTemplate(draft)
-        after = before if run.dry_run else workspace.publishing.save_content(id_, draft)
-    status = "dry_run" if run.dry_run else "done" if after.number != before.number else "unchanged"
-    record = {"schema": "aicmo.content.edit/1", "status": status, "id": id_, "version": after.number}
-    output.document(record, run.form, [f"Content {id_} is at version {after.number}."])
+        after = contents.save(id_, draft, channel=channel).version
+        if title is not None:
+            contents.rename(id_, title)
+    changed = after != before or title is not None
+    status = "dry_run" if run.dry_run else "done" if changed else "unchanged"
+    record = {
+        "schema": "aicmo.content.edit/1",
+        "status": status,
+        "id": id_,
+        "channel": channel or None,
+        "version": after.number,
+    }
+    where = f" on {channel}" if channel else ""
+    output.document(record, run.form, [f"Content {id_}{where} is at version {after.number}."])
 
 
 @verb(content, "list", lists=True)
 def list_(run: Run) -> None:
     """All content, the latest written first."""
     with run.open_workspace() as workspace:
-        found = [_record(each) for each in workspace.publishing.contents()]
+        found = [_record(each) for each in workspace.contents.list()]
     columns = ["id", "type", "title", "version", "approved", "updated_at"]
     output.rows(
         found, run.form, columns, empty="No content yet. Create some with: aicmo content create", numbers=["id"]
@@ -87,26 +117,106 @@ def list_(run: Run) -> None:
 
 @verb(content)
 @click.argument("id_", metavar="ID", type=ROW_ID)
-def show(run: Run, id_: int) -> None:
-    """One piece of content as it is written."""
+@CHANNEL
+def show(run: Run, id_: int, channel: str) -> None:
+    """One piece of content as it is written; with a channel, as it is worded there, and what comes from where."""
     with run.open_workspace() as workspace:
-        found = workspace.publishing.content(id_)
-    draft = found.draft
-    record = {**_record(found), "subject": draft.subject, "preheader": draft.preheader, "body": draft.body}
-    text = [f"{found.title} · {found.type} · version {found.number}", f"Subject: {draft.subject}", "", draft.body]
-    output.document(record, run.form, text)
+        contents = workspace.contents
+        found, shows = contents.get(id_), contents.wording(id_, channel)
+        approval = told_approval(contents, found, channel)
+        where, counts = where_it_shows(found.type, channel), _counts(workspace, found.type, channel, shows)
+        channels = [_channel_record(workspace, id_, each) for each in contents.channels(id_)]
+    draft = shows.draft
+    record = {
+        **_record(found),
+        "channel": channel or None,
+        "version": shows.number,
+        "approved": bool(shows.approved_at),
+        "approval": approval,
+        "own": list(shows.own),
+        "subject": draft.subject,
+        "preheader": draft.preheader,
+        "body": draft.body,
+        "format": draft.format,
+        "counts": [{"what": each.what, "used": each.used, "most": each.most, "over": each.over} for each in counts],
+        "channels": channels,
+    }
+    text = [f"{found.title} · {found.type} · " + (f"on {channel}" if channel else f"version {found.number}"), approval]
+    if channel and channel == where and shows.original:
+        text.append(told_origin(shows, channel))
+    text += [told_count(each) for each in counts]
+    if not channel and channels:
+        text.append("channels: " + "; ".join(f"{each['channel']} {each['from']}" for each in channels))
+    if draft.subject:
+        text.append(f"Subject: {draft.subject}")
+    output.document(record, run.form, [*text, "", draft.body])
 
 
 @verb(content)
 @click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--as", "email", default="", metavar="EMAIL", help="As this contact sees it; else the first one.")
 @click.option("--part", type=click.Choice(["text", "html", "source"]), default="text", show_default=True)
-def preview(run: Run, id_: int, email: str, part: str) -> None:
-    """The message as one contact would get it; nothing is sent."""
+@CHANNEL
+def preview(run: Run, id_: int, email: str, part: str, channel: str) -> None:
+    """The message as one contact would get it, or the post as a channel would; nothing is sent."""
+    from aicmo.publishing.channels import post_of
+
     with run.open_workspace() as workspace:
-        seen = workspace.publishing.preview(workspace.publishing.content(id_).draft, email=email)
-    record = {"to": seen.to, "subject": seen.subject, "text": seen.text, "html": seen.html, "source": seen.source}
-    output.document(record, run.form, [f"To: {seen.to}", f"Subject: {seen.subject}", "", record[part]])
+        found, draft = workspace.contents.get(id_), workspace.contents.wording(id_, channel).draft
+        where = where_it_shows(found.type, channel)
+        if where == "email":
+            seen = workspace.contents.preview(draft, email=email)
+            record = {"to": seen.to, "subject": seen.subject, "text": seen.text, "html": seen.html}
+            record["source"] = seen.source
+            output.document(record, run.form, [f"To: {seen.to}", f"Subject: {seen.subject}", "", record[part]])
+            return
+        post = post_of(where or "social", draft)
+    html = post.wire if where == "website" else ""
+    record = {"to": where or None, "subject": post.title, "text": post.text, "html": html, "source": post.wire}
+    output.document(record, run.form, [*([f"Title: {post.title}"] if post.title else []), record[part]])
+
+
+def where_it_shows(type_: str, channel: str) -> str:
+    """The channel whose rules hold: that of the original where none is named; empty where it has none."""
+    from aicmo.publishing import CONTENT_TYPES
+
+    return channel or CONTENT_TYPES[type_].original
+
+
+def told_origin(shows: Version, channel: str) -> str:
+    """What is the channel's own, and what it takes from the original."""
+    from aicmo.publishing.channels import CHANNELS
+
+    fields = [("body", "body"), *([("title", "subject")] if CHANNELS[channel].titled else [])]
+    return "; ".join(
+        f"{title}: " + (f"its own, version {shows.number}" if name in shows.own else "from the original")
+        for title, name in fields
+    )
+
+
+def told_count(count: Count) -> str:
+    over = (
+        "" if not count.over else f", {count.over:,} more than are shown" if count.advice else f", {count.over:,} over"
+    )
+    return f"{count.what}: {count.used:,} of {count.most:,}{over}"
+
+
+def _counts(workspace: Workspace, type_: str, channel: str, shows: Version) -> tuple[Count, ...]:
+    where = where_it_shows(type_, channel)
+    return workspace.contents.counts(where, shows.draft) if where else ()
+
+
+def _channel_record(workspace: Workspace, id_: int, channel: str) -> dict[str, Any]:
+    shows = workspace.contents.wording(id_, channel)
+    over = [each for each in workspace.contents.counts(channel, shows.draft) if each.over and not each.advice]
+    return {
+        "channel": channel,
+        "version": shows.number,
+        "own": list(shows.own),
+        "from": "its own " + " and ".join(shows.own) if shows.own else "as the original",
+        "approved": bool(shows.approved_at),
+        "over": over[0].over if over else 0,
+    }
 
 
 def read_body(file: str) -> str:

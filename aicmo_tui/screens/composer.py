@@ -1,240 +1,62 @@
-"""The composer: write a message, see it as one of its readers will, see what would stop it.
+"""The composer: write once, make it right for each channel, see it as one of its readers will, see what would stop it.
 
-What is written is saved as one types; a version that was approved or sent is left alone and a next one begun. The
-preview, the count of the audience and the check are the core's own answers to the draft as it stands.
+What is written is saved as one types (``desk``); a version that was approved or sent is left alone and a next one
+begun. The preview, the counts and the check are the core's own answers to the draft as it stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-
-from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.timer import Timer
-from textual.widget import Widget
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
 from aicmo.crm.query import check_query
-from aicmo.errors import AicmoError
-from aicmo.publishing import Audience, CheckReport, Content, Draft, Preview
+from aicmo.errors import ProviderUnavailable
+from aicmo.gateways import Outcome
+from aicmo.publishing import CONTENT_TYPES, Content
+from aicmo.publishing.channels import CHANNELS
 from aicmo_tui.keys import key
-from aicmo_tui.present import BAD, MUTED, TITLE, WARN, empty, line, lines, people, prose, value
-from aicmo_tui.screens.campaign import findings
-from aicmo_tui.screens.frame import Frame
-from aicmo_tui.widgets.inputs import PlainInput, PlainTextArea
-from aicmo_tui.work import ask, converse, off_loop
-
-SHOWN_AFTER_S = 0.2
-"""After the last key: how soon preview and count follow."""
-SAVED_AFTER_S = 2.0
-CHECKED_AFTER_S = 1.0
-"""The check reads the whole audience, so it waits for a pause in the writing."""
-
-VIEWS = ("text", "html", "source")
+from aicmo_tui.present import TITLE, line
+from aicmo_tui.screens.composer_view import VIEWS
+from aicmo_tui.screens.composing import Sitting
+from aicmo_tui.screens.desk import Desk
+from aicmo_tui.widgets.channel_bar import ChannelBar
+from aicmo_tui.widgets.dialogs import confirm
+from aicmo_tui.work import converse, off_loop
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What stands in the fields."""
-
-    name: str
-    audience: str
-    draft: Draft
-
-    @property
-    def title(self) -> str:
-        """How the content is found again."""
-        return self.name.strip() or self.draft.subject.strip() or "Untitled"
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.draft.subject.strip() or self.draft.body.strip())
-
-
-class ComposerScreen(Frame):
+class ComposerScreen(Desk):
     MODE = "composer"
     CSS_PATH = "composer.tcss"
     AUTO_FOCUS = "#name"
     HELP = """## Composer
-Markdown, with `{{ first_name }}` and the other fields of a contact. A field somebody lacks is an error unless you
-give a default: `{{ first_name | default("friend") }}`. The footer with the way to unsubscribe and your postal
-address is added where you leave it out.
+Markdown, with `{{ first_name }}` and the other fields of a contact: `{{` offers them. A field somebody lacks is an
+error unless you give a default: `{{ first_name | default("friend") }}`. The footer with the way to unsubscribe and your
+postal address is added where you leave it out.
+
+`escape` goes to the channels: `←` `→` choose one, `v` shows its versions, `n` takes a note, `a` approves. A channel
+shows the original until you write something else there; `u` follows the original again.
 
 **To** takes the same words as the filter of the contacts screen; empty is everybody."""
     BINDINGS = [
-        key(
-            "composer.campaign",
-            "ctrl+g",
-            "make_campaign",
-            "make it a campaign",
-            "Save it as a campaign, to check, approve and start",
-        ),
-        key(
-            "composer.view",
-            "ctrl+r",
-            "next_view",
-            "text/html/source",
-            "The preview's next side; on a narrow screen, over the text",
-        ),
+        key("composer.campaign", "ctrl+g", "make_campaign", "campaign", "A campaign of it: check, approve, start"),
+        key("composer.approve_post", "ctrl+g", "approve_post", "approve", "As it stands; a change withdraws it"),
+        key("composer.test", "ctrl+t", "test", "test to me", "Send one to yourself, the way it would really go"),
+        key("composer.view", "ctrl+r", "next_view", "preview", "The preview's next side; on a narrow screen, over it"),
         key(
             "composer.reader",
             "ctrl+down",
             "reader(1)",
             "next reader",
-            "See it as the next person of the audience does",
+            "As the next one of the audience sees it",
             show=False,
         ),
         key(
-            "composer.reader_back",
-            "ctrl+up",
-            "reader(-1)",
-            "reader before",
-            "See it as the person before does",
-            show=False,
+            "composer.reader_back", "ctrl+up", "reader(-1)", "reader before", "As the person before sees it", show=False
         ),
         key("composer.open", "ctrl+l", "open", "open", "Open something written earlier"),
-        key("composer.new", "ctrl+n", "new", "new", "Start an empty message; this one is saved"),
-        key("composer.editor", "ctrl+o", "editor", "editor", "Write the body in your own editor", show=False),
-        key("composer.back", "escape", "back", "back", "Back to the text", show=False),
+        key("composer.new", "ctrl+n", "new", "new", "Write something else; this one is saved", show=False),
+        key("composer.editor", "ctrl+o", "editor", "editor", "Write the body in your own editor"),
+        key("composer.back", "escape", "back", "channels", "From the text to the channels, and back", show=False),
     ]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._content: Content | None = None
-        self._view = 0
-        self._reader = 0
-        self._awaited: dict[str, Timer] = {}
-
-    def body(self) -> Iterable[Widget]:
-        with Horizontal():
-            with Vertical(classes="list"):
-                yield field("Name", PlainInput(placeholder="how you find it again", id="name"))
-                yield field("To", PlainInput(placeholder="everybody; or tag:trial -stage:new", id="audience"))
-                yield Static(id="reach")
-                yield field(
-                    "Subject", PlainInput(placeholder="What changed this autumn, {{ first_name }}", id="subject")
-                )
-                yield field("Preheader", PlainInput(placeholder="the line an inbox shows next", id="preheader"))
-                yield PlainTextArea(id="body", soft_wrap=True, tab_behavior="focus", show_line_numbers=False)
-            with Vertical(classes="side"):
-                with VerticalScroll(id="preview-box"):
-                    yield Static(id="preview")
-                with VerticalScroll(id="check-box", can_focus=False):
-                    yield Static(id="findings")
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.query_one("#check-box").border_title = "Before it goes"
-        self._show_it()
-        self._check_it()
-
-    # --- following what is written ----------------------------------------------------------------------------------
-
-    @property
-    def written(self) -> Written:
-        def text(name: str) -> str:
-            return self.query_one(name, Input).value
-
-        body = self.query_one("#body", TextArea).text
-        format = self._content.draft.format if self._content else "markdown"
-        return Written(text("#name"), text("#audience"), Draft(text("#subject"), body, text("#preheader"), format))
-
-    def on_input_changed(self) -> None:
-        self._follow()
-
-    def on_text_area_changed(self) -> None:
-        self._follow()
-
-    def _follow(self) -> None:
-        self._soon("show", SHOWN_AFTER_S, self._show_it)
-        self._soon("check", CHECKED_AFTER_S, self._check_it)
-        self._soon("save", SAVED_AFTER_S, self._save_it)
-
-    def _soon(self, what: str, seconds: float, then: Callable[[], None]) -> None:
-        """Once, after the last of a run of keys."""
-        if what in self._awaited:
-            self._awaited[what].stop()
-        self._awaited[what] = self.set_timer(seconds, then)
-
-    def _show_it(self) -> None:
-        written, publishing = self.written, self.workspace.publishing
-        ask(self, "reach", lambda: publishing.audience(written.audience), self._show_reach, otherwise=self._no_reach)
-        if written.is_empty:
-            self.query_one("#preview", Static).update(
-                empty("Your words, as a reader sees them.", "Write a subject and a body.")
-            )
-            return
-        ask(self, "preview", lambda: self._preview(written), self._show_preview, otherwise=self._no_preview)
-
-    def _preview(self, written: Written) -> Preview:
-        """Blocking: the draft as the chosen reader of the audience gets it."""
-        readers = self.workspace.crm.list(written.audience, limit=1, offset=self._reader) if self._reader else []
-        email = readers[0].email if readers else ""
-        return self.workspace.publishing.preview(
-            written.draft, audience=written.audience, email=email, campaign_name=written.title
-        )
-
-    def _show_reach(self, audience: Audience) -> None:
-        suppressed = f", {people(audience.suppressed)} of them suppressed" if audience.suppressed else ""
-        self.query_one("#reach", Static).update(
-            line(("→ ", MUTED), (people(audience.total), TITLE), (suppressed, MUTED))
-        )
-
-    def _no_reach(self, error: Exception) -> None:
-        self.query_one("#reach", Static).update(line(("✕ ", BAD), value(str(error), BAD)))
-
-    def _show_preview(self, preview: Preview) -> None:
-        view = VIEWS[self._view]
-        self.query_one("#preview-box").border_title = line("As ", value(preview.to, limit=40), " sees it · ", view)
-        head = line(("Subject  ", MUTED), value(preview.subject, TITLE))
-        self.query_one("#preview", Static).update(lines([head, line(""), prose(getattr(preview, view))]))
-
-    def _no_preview(self, error: Exception) -> None:
-        hint = error.hint if isinstance(error, AicmoError) else ""
-        self.query_one("#preview", Static).update(lines([line(("▲ ", WARN), value(str(error))), value(hint, MUTED)]))
-
-    def _check_it(self) -> None:
-        written, publishing = self.written, self.workspace.publishing
-        if written.is_empty:
-            self.query_one("#findings", Static).update(line(("Nothing is written yet.", MUTED)))
-            return
-        work = lambda: publishing.check_draft(written.draft, written.audience, written.title)  # noqa: E731
-        ask(self, "check", work, self._show_findings, otherwise=self._no_findings)
-
-    def _show_findings(self, report: CheckReport) -> None:
-        self.query_one("#findings", Static).update(findings(report))
-
-    def _no_findings(self, error: Exception) -> None:
-        self.query_one("#findings", Static).update(line(("✕ ", BAD), value(str(error))))
-
-    # --- saving -----------------------------------------------------------------------------------------------------
-
-    def _save_it(self) -> None:
-        written = self.written
-        if written.is_empty or (self._content and self._content.draft == written.draft):
-            return
-        ask(self, "save", lambda: self._saved(written), self._show_saved)
-
-    def _saved(self, written: Written) -> Content:
-        """Blocking: the content with what is written as its latest version."""
-        publishing = self.workspace.publishing
-        if self._content is None:
-            return publishing.create_content("email", written.title, written.draft)
-        if self._content.draft == written.draft:
-            return self._content
-        return publishing.save_content(self._content.id, written.draft, amend=True)
-
-    def _show_saved(self, content: Content) -> None:
-        self._content = content
-        self.set_place(f"{content.title} · saved as version {content.number}")
-
-    async def _save_now(self) -> None:
-        """Save before something else comes into the fields."""
-        if not self.written.is_empty:
-            written = self.written
-            self._show_saved(await off_loop(self.app, lambda: self._saved(written)))
-
-    # --- the verbs --------------------------------------------------------------------------------------------------
 
     def write_to(self, query: str) -> None:
         """Write to the people whom ``query`` finds."""
@@ -245,11 +67,27 @@ address is added where you leave it out.
         """Change this content; what stood in the fields is saved first."""
 
         async def saved_first() -> None:
-            await self._save_now()
-            self._load(content)
+            await self._go_to(content)
             self.query_one("#audience", Input).value = audience
 
         converse(self, saved_first)
+
+    def on_channel_bar_chosen(self, event: ChannelBar.Chosen) -> None:
+        async def go() -> None:
+            await self._save_now()
+            if self._sitting.content is None:
+                self.app.tell("Write the original first.")
+                return
+            await self._go_to(self._sitting.content, event.channel)
+            self.query_one(ChannelBar).focus()
+
+        converse(self, go)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A message is sent to people, a post is approved."""
+        if action in ("make_campaign", "test"):
+            return self._sitting.is_mail
+        return action != "approve_post" or not self._sitting.is_mail
 
     def action_make_campaign(self) -> None:
         converse(self, self._make_campaign)
@@ -261,25 +99,122 @@ address is added where you leave it out.
             self.app.tell("Write something first.", severe=True)
             return
         await self._save_now()
-        content_id = self._content.id
-        publishing = self.workspace.publishing
+        content, publishing = self._sitting.content, self.workspace.publishing
+        assert content is not None  # it is not empty, so it was saved
         campaign = await off_loop(
-            self.app, lambda: publishing.create_campaign(written.title, content_id, written.audience)
+            self.app, lambda: publishing.create_campaign(written.title, content.id, written.audience)
         )
         self.app.open_campaign(campaign.id)
 
+    def action_approve(self) -> None:
+        converse(self, self._approve)
+
+    action_approve_post = action_approve
+
+    async def _approve(self) -> None:
+        await self._save_now()
+        content, channel, contents = self._sitting.content, self._sitting.channel, self.workspace.contents
+        if content is None:
+            self.app.tell("Write something first.", severe=True)
+            return
+        kind, draft = self._sitting.type, self.written.draft
+        await off_loop(self.app, lambda: contents.refuse_unfit(kind, channel, draft))
+        where = CHANNELS[self._sitting.shows_on].title if self._sitting.shows_on else "every channel"
+        question = line("Approve these words for ", (where, TITLE), " as they stand? Any change withdraws it.")
+        if await self.app.push_screen_wait(confirm(question, "Approve")):
+            await off_loop(self.app, lambda: contents.approve(content.id, channel))
+
+    def action_test(self) -> None:
+        converse(self, self._test)
+
+    async def _test(self) -> None:
+        written = self.written
+        if written.is_empty:
+            self.app.tell("Write something first.", severe=True)
+            return
+        attempt = await self.workspace.publishing.send_draft_test(written.draft, written.audience, written.title)
+        if attempt.outcome is not Outcome.OK:
+            why = f"The test was not sent: {attempt.code} {attempt.detail}"
+            raise ProviderUnavailable(why, hint="F3 shows why.")
+        self.app.tell(f"Sent to {self.workspace.config.sender.email} through {attempt.provider}.")
+
+    def action_versions(self) -> None:
+        converse(self, self._versions)
+
+    async def _versions(self) -> None:
+        from aicmo_tui.screens.versions import VersionsDialog
+
+        await self._save_now()
+        content, channel, contents = self._sitting.content, self._sitting.channel, self.workspace.contents
+        if content is None:
+            self.app.tell("Nothing was saved yet.")
+            return
+        number = await self.app.push_screen_wait(VersionsDialog(contents, content.id, channel))
+        if number is not None:
+            await off_loop(self.app, lambda: contents.restore(content.id, number, channel))
+            await self._go_to(content, channel)
+            self.app.tell(f"This is again what version {number} said.")
+
+    def action_follow_original(self) -> None:
+        converse(self, self._follow_original)
+
+    async def _follow_original(self) -> None:
+        await self._save_now()
+        content, channel, contents = self._sitting.content, self._sitting.channel, self.workspace.contents
+        if content is None or not channel:
+            self.app.tell("This is the original itself.")
+            return
+        await off_loop(self.app, lambda: contents.reset(content.id, channel))
+        await self._go_to(content, channel)
+
+    def action_note(self) -> None:
+        converse(self, self._note)
+
+    async def _note(self) -> None:
+        from aicmo_tui.widgets.dialogs import Ask
+
+        await self._save_now()
+        content, channel = self._sitting.content, self._sitting.channel
+        if content is None:
+            self.app.tell("Write something first.")
+            return
+        text = await self.app.push_screen_wait(
+            Ask(line("What should be looked at? No reader sees it."), "mind the tone")
+        )
+        if text:
+            await off_loop(self.app, lambda: self.workspace.reviews.add(content.id, text, channel))
+
+    def action_settle(self) -> None:
+        converse(self, self._settle)
+
+    async def _settle(self) -> None:
+        from aicmo_tui.widgets.picker import Picker
+
+        content, reviews = self._sitting.content, self.workspace.reviews
+        found = await off_loop(self.app, lambda: reviews.list(content.id)) if content else ()
+        choices = [(each.note.text, each.note.id) for each in found if not each.note.settled_at]
+        if not choices:
+            self.app.tell("No note is open.")
+            return
+        chosen = await self.app.push_screen_wait(Picker("Which one is done?", choices))
+        if chosen is not None:
+            await off_loop(self.app, lambda: reviews.settle(chosen))
+
+    def action_show_them(self) -> None:
+        """The people whom the first finding is about."""
+        if self._query:
+            self.app.show_people(self._query)
+
     def action_next_view(self) -> None:
-        if self.has_class("-narrow"):
-            if not self.has_class("-side-shown"):
-                self.add_class("-side-shown")
-            elif self._view == len(VIEWS) - 1:
-                self.action_back()
-                self._view = -1
-            else:
-                self._view += 1
-        else:
+        if not self.has_class("-narrow"):
             self._view += 1
-        self._view %= len(VIEWS)
+        elif not self.has_class("-side-shown"):
+            self.add_class("-side-shown")
+        elif self._view + 1 < len(VIEWS["mail" if self._sitting.is_mail else "post"]):
+            self._view += 1
+        else:
+            self._view = 0
+            self._hide_side()
         self._show_it()
 
     def action_reader(self, step: int) -> None:
@@ -287,53 +222,58 @@ address is added where you leave it out.
         self._show_it()
 
     def action_back(self) -> None:
-        """From the preview back to the text; hiding took the focus away."""
+        """From the preview to the text, from the text to the channels, and from there back to the text."""
         if self.has_class("-side-shown"):
-            self.remove_class("-side-shown")
+            self._hide_side()
+        elif self.query_one(ChannelBar).has_focus:
             self.query_one("#body").focus()
+        else:
+            self.query_one(ChannelBar).focus()
+
+    def _hide_side(self) -> None:
+        """Hiding took the focus away."""
+        self.remove_class("-side-shown")
+        self.query_one("#body").focus()
 
     def action_new(self) -> None:
         converse(self, self._new)
 
     async def _new(self) -> None:
+        from aicmo_tui.widgets.picker import Picker
+
         await self._save_now()
-        self._load(None)
+        choices = [(f"{kind.title}: {kind.about}", name) for name, kind in CONTENT_TYPES.items()]
+        chosen = await self.app.push_screen_wait(Picker("What will it be?", choices))
+        if chosen is not None:
+            self._load(Sitting(chosen))
+            self.query_one("#name").focus()
 
     def action_open(self) -> None:
         converse(self, self._open)
 
     async def _open(self) -> None:
         await self._save_now()
-        contents = await off_loop(self.app, self.workspace.publishing.contents)
+        contents = await off_loop(self.app, self.workspace.contents.list)
         if not contents:
             self.app.tell("Nothing was written yet.")
             return
         from aicmo_tui.widgets.picker import Picker
 
-        chosen = await self.app.push_screen_wait(Picker("Open", [(content.title, content) for content in contents]))
+        choices = [(f"{each.title} · {CONTENT_TYPES[each.type].title}", each) for each in contents]
+        chosen = await self.app.push_screen_wait(Picker("Open", choices))
         if chosen is not None:
-            self._load(chosen)
-
-    def _load(self, content: Content | None) -> None:
-        draft = content.draft if content else Draft("", "")
-        self._content, self._reader = content, 0
-        self.query_one("#name", Input).value = content.title if content else ""
-        self.query_one("#subject", Input).value = draft.subject
-        self.query_one("#preheader", Input).value = draft.preheader
-        self.query_one("#body", TextArea).load_text(draft.body)
-        self.set_place(content.title if content else "")
-        self.query_one("#subject" if content else "#name").focus()
+            await self._go_to(chosen)
 
     def action_editor(self) -> None:
+        converse(self, self._edit_outside)
+
+    async def _edit_outside(self) -> None:
         """The body in the person's own editor; the app waits behind it."""
         from aicmo_tui.editor import edited
 
+        await self._save_now()
         body = self.query_one("#body", TextArea)
         with self.app.suspend():
             text = edited(body.text, self.workspace.paths.data_dir)
         body.load_text(text)
-
-
-def field(label: str, input: Input) -> Horizontal:
-    input.compact = True
-    return Horizontal(Static(line((label, MUTED)), classes="label"), input, classes="field")
+        await self._save_now()

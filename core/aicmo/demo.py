@@ -193,6 +193,6 @@ def _fill(workspace: Workspace, people: Path, seed: int, *, site: str) -> Publis
     write_csv(people, seed=seed)
     workspace.crm.import_file(people)
     draft = Draft(SUBJECT, BODY.replace("SITE", site), PREHEADER)
-    content = workspace.publishing.create_content("email", "Autumn news", draft)
+    content = workspace.contents.create("email", "Autumn news", draft)
     campaign = workspace.publishing.create_campaign("Autumn news", content.id, "")
     return workspace.publishing.start(campaign.id, approve=True)

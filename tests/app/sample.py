@@ -80,7 +80,7 @@ def open_filled(folder: Path, *, people: int = 40) -> Workspace:
     fill_people(workspace, people)
     autumn = fill_campaign(workspace, "Autumn news", "running")
     fill_campaign(workspace, HOSTILE[0], "paused")
-    content = workspace.publishing.create_content("email", "Winter offer", Draft("Winter, {{ first_name }}", "Hello."))
+    content = workspace.contents.create("email", "Winter offer", Draft("Winter, {{ first_name }}", "Hello."))
     workspace.publishing.create_campaign("Winter offer", content.id, "tag:trial")
     block_main(workspace)
     assert autumn == 1
@@ -108,7 +108,7 @@ def fill_people(workspace: Workspace, people: int) -> None:
 
 def fill_campaign(workspace: Workspace, name: str, status: str) -> int:
     publishing = workspace.publishing
-    content = publishing.create_content(
+    content = workspace.contents.create(
         "email", name, Draft(f"{name}, {{{{ first_name }}}}", "Hello {{ first_name }}, this autumn we ...")
     )
     campaign = publishing.create_campaign(name, content.id, "")

@@ -30,8 +30,12 @@ class Draft:
     @property
     def hash(self) -> str:
         """What an approval is bound to: SHA-256 over all that a reader would see."""
-        seen = json.dumps([self.subject, self.preheader, self.body, self.format], ensure_ascii=False)
-        return hashlib.sha256(seen.encode("utf-8", "surrogatepass")).hexdigest()
+        return hash_of(self.subject, self.preheader, self.body, self.format)
+
+
+def hash_of(*seen: str) -> str:
+    """SHA-256 over texts, in their order."""
+    return hashlib.sha256(json.dumps(seen, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,40 @@ class Content:
     updated_at: str
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What was said once, of the original or on a channel."""
+
+    number: int
+    """1, 2, 3 ...; 0 of a channel that has said nothing of its own yet."""
+    draft: Draft
+    """The whole of it, what it takes from the original included."""
+    hash: str
+    created_at: str
+    """Empty where nothing was saved yet."""
+    approved_at: str = ""
+    """Empty: it is not approved."""
+    sent: bool = False
+    """Whether a campaign sends it."""
+    own: tuple[str, ...] = ()
+    """Of a channel's: ``subject``, ``body``, whichever it does not take from the original."""
+    original: int = 0
+    """Of a channel's: the number of the original's version that it stands on."""
+
+
 _SELECT = """
 SELECT content.id, content.type, content.title, v.id AS version_id, v.number, v.subject, v.preheader, v.body, v.format,
        v.created_at, EXISTS (SELECT 1 FROM approval WHERE content_hash = v.hash) AS approved
 FROM content JOIN content_version AS v ON v.content_id = content.id
 """
 _LATEST = "v.number = (SELECT max(number) FROM content_version WHERE content_id = content.id)"
+_VERSIONS = """
+SELECT v.*, coalesce(approval.approved_at, '') AS approved_at,
+       EXISTS (SELECT 1 FROM campaign WHERE version_id = v.id)
+       OR EXISTS (SELECT 1 FROM campaign_message WHERE version_id = v.id) AS sent
+FROM content_version AS v LEFT JOIN approval ON approval.content_hash = v.hash
+WHERE v.content_id = ?
+"""
 
 
 def create(db: sqlite3.Connection, type: str, title: str, draft: Draft, now: datetime) -> int:
@@ -66,28 +98,35 @@ def create(db: sqlite3.Connection, type: str, title: str, draft: Draft, now: dat
     return content_id
 
 
+def rename(db: sqlite3.Connection, content_id: int, title: str) -> None:
+    db.execute("UPDATE content SET title = ? WHERE id = ?", (title, content_id))
+
+
 def save(db: sqlite3.Connection, content_id: int, draft: Draft, now: datetime, *, amend: bool = False) -> int:
     """Keep ``draft`` as the next version, unless it says what the latest says already; the version's number.
 
-    With ``amend`` it replaces the latest version, where that was neither approved nor sent: nobody has read it but its
-    author, who is still writing.
+    With ``amend`` it replaces the latest version, where nobody relied on that: nobody has read it but its author, who
+    is still writing. Raises ``NotFound``.
     """
-    latest = get(db, content_id)
+    content, latest = get(db, content_id), versions(db, content_id)[0]
     if latest.draft == draft:
         return latest.number
-    if amend and not latest.approved and not _was_sent(db, latest.version_id):
+    if amend and not (latest.approved_at or latest.sent or _stood_on(db, content_id, latest.number)):
         db.execute(
             """UPDATE content_version SET subject = ?, preheader = ?, body = ?, format = ?, hash = ?, created_at = ?
                WHERE id = ?""",
-            (draft.subject, draft.preheader, draft.body, draft.format, draft.hash, rfc3339(now), latest.version_id),
+            (draft.subject, draft.preheader, draft.body, draft.format, draft.hash, rfc3339(now), content.version_id),
         )
         return latest.number
     _insert_version(db, content_id, latest.number + 1, draft, now)
     return latest.number + 1
 
 
-def _was_sent(db: sqlite3.Connection, version_id: int) -> bool:
-    return bool(db.execute("SELECT EXISTS (SELECT 1 FROM campaign WHERE version_id = ?)", (version_id,)).fetchone()[0])
+def _stood_on(db: sqlite3.Connection, content_id: int, number: int) -> bool:
+    """Whether a channel's text was approved that takes something from this version."""
+    query = """SELECT EXISTS (SELECT 1 FROM channel_version JOIN approval ON content_hash = hash
+                              WHERE content_id = ? AND original = ?)"""
+    return bool(db.execute(query, (content_id, number)).fetchone()[0])
 
 
 def _insert_version(db: sqlite3.Connection, content_id: int, number: int, draft: Draft, now: datetime) -> None:
@@ -121,8 +160,31 @@ def listed(db: sqlite3.Connection) -> list[Content]:
     ]
 
 
+def versions(db: sqlite3.Connection, content_id: int) -> list[Version]:
+    """All versions of the original, the latest first; empty where there is no such content."""
+    return [
+        Version(row["number"], _draft(row), row["hash"], row["created_at"], row["approved_at"], bool(row["sent"]))
+        for row in db.execute(f"{_VERSIONS} ORDER BY v.number DESC", (content_id,))
+    ]
+
+
 def approve(db: sqlite3.Connection, content_hash: str, now: datetime) -> None:
     db.execute("INSERT INTO approval VALUES (?, ?) ON CONFLICT DO NOTHING", (content_hash, rfc3339(now)))
+
+
+def approved_at(db: sqlite3.Connection, content_hash: str) -> str:
+    """When; empty when it is not."""
+    row = db.execute("SELECT approved_at FROM approval WHERE content_hash = ?", (content_hash,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def withdraw(db: sqlite3.Connection, content_hash: str) -> None:
+    """Take an approval back; harmless where there is none."""
+    db.execute("DELETE FROM approval WHERE content_hash = ?", (content_hash,))
+
+
+def _draft(row: sqlite3.Row) -> Draft:
+    return Draft(row["subject"], row["body"], row["preheader"], row["format"])
 
 
 def _content(row: sqlite3.Row) -> Content:
@@ -132,7 +194,7 @@ def _content(row: sqlite3.Row) -> Content:
         title=row["title"],
         version_id=row["version_id"],
         number=row["number"],
-        draft=Draft(row["subject"], row["body"], row["preheader"], row["format"]),
+        draft=_draft(row),
         approved=bool(row["approved"]),
         updated_at=row["created_at"],
     )
