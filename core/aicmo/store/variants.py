@@ -1,0 +1,250 @@
+"""Variants of a first message: who gets which, what came of each, and which one the rest gets.
+
+Who gets what is drawn by ``lot``, so it hangs on the campaign and the address alone. Those who wait for the better
+variant stand in the ledger as deferred, without a time: nothing sends them anything before it is decided.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from aicmo.clock import parse_rfc3339, rfc3339
+from aicmo.store.deliveries import CAUSES, State
+from aicmo.store.messages import FIRST_STEP
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """Which variant is better, tried on a part of the audience."""
+
+    campaign_id: int
+    goal: str
+    """``clicks`` or ``replies``: of people, each counted once."""
+    sample_percent: int
+    """Of the audience, all variants together; what is left after the holdout, if that is less."""
+    holdout_percent: int
+    wait_minutes: int
+    """How long each message has to show its worth, from when it went."""
+    least: int
+    """Sent of each variant before anything is concluded."""
+    unclear: str = "first"
+    """What happens without a clear winner: the ``first`` goes to the rest, or a person is to ``ask``."""
+    decided_at: str | None = None
+    winner: str = ""
+    because: str = ""
+    """The figures, in a sentence. There before ``decided_at`` when a person is asked."""
+
+
+_COLUMNS = """
+    campaign_test.campaign_id, goal, sample_percent, holdout_percent, wait_minutes, least, unclear, decided_at, winner,
+    because"""
+
+
+def trial(db: sqlite3.Connection, campaign_id: int) -> Trial | None:
+    row = db.execute(f"SELECT {_COLUMNS} FROM campaign_test WHERE campaign_id = ?", (campaign_id,)).fetchone()
+    return Trial(**dict(row)) if row else None
+
+
+def put_trial(db: sqlite3.Connection, asked: Trial) -> None:
+    """Set it up anew; nothing of it may be decided yet."""
+    db.execute(
+        """INSERT OR REPLACE INTO campaign_test
+               (campaign_id, goal, sample_percent, holdout_percent, wait_minutes, least, unclear)
+           VALUES (?, ?, ?, ?, ?, ?, ?)""",
+        (asked.campaign_id, asked.goal, asked.sample_percent, asked.holdout_percent, asked.wait_minutes, asked.least,
+         asked.unclear),
+    )  # fmt: skip
+
+
+def delete_trial(db: sqlite3.Connection, campaign_id: int) -> bool:
+    return db.execute("DELETE FROM campaign_test WHERE campaign_id = ?", (campaign_id,)).rowcount == 1
+
+
+def undecided(db: sqlite3.Connection) -> list[Trial]:
+    """The tests of running campaigns that nobody has decided, or been asked about."""
+    rows = db.execute(
+        f"""SELECT {_COLUMNS} FROM campaign JOIN campaign_test ON campaign_id = campaign.id
+            WHERE status = 'running' AND decided_at IS NULL AND because = '' ORDER BY campaign_test.campaign_id"""
+    )
+    return [Trial(**dict(row)) for row in rows]
+
+
+def unclear(db: sqlite3.Connection) -> list[int]:
+    """The running campaigns whose test has no clear winner, and waits for a person's word."""
+    rows = db.execute(
+        """SELECT campaign_id FROM campaign JOIN campaign_test ON campaign_id = campaign.id
+           WHERE status = 'running' AND decided_at IS NULL AND because <> '' ORDER BY campaign_id"""
+    )
+    return [row[0] for row in rows]
+
+
+# --- who gets which --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Those whose lot lies here get this."""
+
+    below: float
+    """The lot, 0-1; the band begins where the one before it ends."""
+    variant: str
+    state: State
+    cause: str = ""
+    retry_at: datetime | None = None
+
+
+def assign(db: sqlite3.Connection, campaign_id: int, bands: Sequence[Band], now: datetime) -> None:
+    """Give everybody who is queued for the first message and has drawn nothing yet what their lot says."""
+    told = [
+        (low, band.below, band.variant, band.state, band.cause, CAUSES.get(band.cause, ""),
+         rfc3339(band.retry_at) if band.retry_at else None)
+        for low, band in zip([0.0, *(each.below for each in bands)], bands, strict=False)
+    ]  # fmt: skip
+    db.execute(
+        """WITH band AS MATERIALIZED (
+               SELECT value ->> 0 AS low, value ->> 1 AS below, value ->> 2 AS variant, value ->> 3 AS state,
+                      value ->> 4 AS cause, value ->> 5 AS reason, value ->> 6 AS retry_at
+               FROM json_each(?)),
+           drawn AS MATERIALIZED (
+               SELECT id, lot(campaign_id, address) AS drawn FROM delivery
+               WHERE campaign_id = ? AND step = ? AND state = 'queued' AND variant = '')
+           UPDATE delivery SET variant = band.variant, state = band.state, cause = band.cause, reason = band.reason,
+                               retry_at = band.retry_at, at = ?
+           FROM drawn CROSS JOIN band WHERE delivery.id = drawn.id AND drawn >= low AND drawn < below""",
+        (json.dumps(told), campaign_id, FIRST_STEP, rfc3339(now)),
+    )
+
+
+# --- what came of each -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What came of one variant."""
+
+    variant: str
+    """Empty: those who were held out."""
+    people: int
+    """Who were to get it."""
+    sent: int
+    """Who did, as far as is known, and it did not come back."""
+    clicks: int = 0
+    """Of them, who clicked a link in it; scanners left out."""
+    replies: int = 0
+    """Of them, who answered; machines left out."""
+    converted: int = 0
+    """Of ``people``, who converted since the start, for whatever reason: what can be compared with the holdout."""
+
+    def of(self, goal: str) -> int:
+        return self.clicks if goal == "clicks" else self.replies
+
+
+def figures(db: sqlite3.Connection, campaign_id: int, within: timedelta | None = None) -> list[Figures]:
+    """Of every variant that was assigned, by letter; the holdout is last. What happened counts once for each person.
+
+    ``within``: clicks and answers no later than this after the message went, so that one that went later is not worse
+    off.
+    """
+    days = within.total_seconds() / 86400 if within else 1e6
+    rows = db.execute(
+        """WITH first AS (
+               SELECT id, contact_id, variant, state, coalesce(sending_at, at) AS sending_at FROM delivery
+               WHERE campaign_id = :campaign AND step = :step AND (variant <> '' OR cause = 'holdout')),
+           answer AS (
+               SELECT first.variant, event.kind, first.contact_id FROM event JOIN first USING (contact_id)
+               WHERE event.campaign_id = :campaign AND (event.delivery_id IS NULL OR event.delivery_id = first.id)
+                     AND first.state = 'sent' AND event.at >= first.sending_at
+                     AND julianday(event.at) - julianday(first.sending_at) <= :days
+                     AND ((event.kind = 'clicked' AND event.human = 1)
+                          OR (event.kind = 'replied' AND event.human IS NOT 0))),
+           bought AS (
+               SELECT first.variant, first.contact_id FROM event JOIN first USING (contact_id)
+               WHERE event.kind = 'converted' AND event.human IS NOT 0
+                     AND event.at >= (SELECT started_at FROM campaign WHERE id = :campaign))
+           SELECT variant, count(*) AS people, sum(state = 'sent') AS sent,
+                  (SELECT count(DISTINCT contact_id) FROM answer
+                   WHERE answer.variant = first.variant AND kind = 'clicked') AS clicks,
+                  (SELECT count(DISTINCT contact_id) FROM answer
+                   WHERE answer.variant = first.variant AND kind = 'replied') AS replies,
+                  (SELECT count(DISTINCT contact_id) FROM bought WHERE bought.variant = first.variant) AS converted
+           FROM first GROUP BY variant ORDER BY variant = '', variant""",
+        {"campaign": campaign_id, "step": FIRST_STEP, "days": days},
+    )
+    return [Figures(**dict(row)) for row in rows]
+
+
+# --- which one the rest gets -----------------------------------------------------------------------------------------
+
+
+def decision_at(db: sqlite3.Connection, asked: Trial) -> datetime | None:
+    """When the test can be decided: its time after the last message of it went. ``None`` while one is to go.
+
+    A mailbox that says "later" is not waited for.
+    """
+    to_go, last = db.execute(
+        """SELECT total(state IN ('queued', 'claimed', 'sending')
+                     OR (state = 'deferred' AND cause IN ('variant', 'hours', 'limit', 'frequency', 'throttled'))),
+                  max(sending_at)
+           FROM delivery WHERE campaign_id = ? AND step = ? AND variant <> ''""",
+        (asked.campaign_id, FIRST_STEP),
+    ).fetchone()
+    if to_go:
+        return None
+    started = db.execute("SELECT started_at FROM campaign WHERE id = ?", (asked.campaign_id,)).fetchone()[0]
+    return parse_rfc3339(last or started) + timedelta(minutes=asked.wait_minutes)
+
+
+def note(db: sqlite3.Connection, campaign_id: int, because: str) -> None:
+    """A person is to decide, knowing this."""
+    db.execute("UPDATE campaign_test SET because = ? WHERE campaign_id = ?", (because, campaign_id))
+
+
+def decide(db: sqlite3.Connection, campaign_id: int, winner: str, because: str, now: datetime) -> bool:
+    """Once and for all; ``False`` when it was decided already. What waits is let go by ``release``."""
+    return bool(
+        db.execute(
+            """UPDATE campaign_test SET decided_at = ?, winner = ?, because = ?
+               WHERE campaign_id = ? AND decided_at IS NULL""",
+            (rfc3339(now), winner, because, campaign_id),
+        ).rowcount
+    )
+
+
+def unreleased(db: sqlite3.Connection) -> list[Trial]:
+    """The decided tests of running campaigns whose rest still waits."""
+    rows = db.execute(
+        f"""SELECT {_COLUMNS} FROM campaign JOIN campaign_test ON campaign_id = campaign.id
+            WHERE status = 'running' AND decided_at IS NOT NULL AND EXISTS (
+                SELECT 1 FROM delivery INDEXED BY delivery_retry
+                WHERE delivery.campaign_id = campaign.id AND state = 'deferred' AND retry_at IS NULL
+                      AND cause = 'winner')
+            ORDER BY campaign_test.campaign_id"""
+    )
+    return [Trial(**dict(row)) for row in rows]
+
+
+def release(db: sqlite3.Connection, asked: Trial, now: datetime, after: timedelta, *, most: int) -> int:
+    """Give ``most`` of those who wait the winner, to go ``after`` the decision; how many they were."""
+    assert asked.decided_at is not None
+    later = (State.DEFERRED, "variant", CAUSES["variant"], rfc3339(parse_rfc3339(asked.decided_at) + after))
+    state, cause, reason, retry_at = later if after else (State.QUEUED, "", "", None)
+    return db.execute(
+        """UPDATE delivery SET variant = ?, state = ?, cause = ?, reason = ?, retry_at = ?, at = ?
+           WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_retry
+                        WHERE campaign_id = ? AND state = 'deferred' AND retry_at IS NULL AND cause = 'winner'
+                        LIMIT ?)""",
+        (asked.winner, state, cause, reason, retry_at, rfc3339(now), asked.campaign_id, most),
+    ).rowcount
+
+
+def waiting(db: sqlite3.Connection, campaign_id: int) -> int:
+    """How many wait for the decision."""
+    row = db.execute(
+        "SELECT count(*) FROM delivery WHERE campaign_id = ? AND state = 'deferred' AND cause = 'winner'",
+        (campaign_id,),
+    ).fetchone()
+    return int(row[0])
