@@ -86,6 +86,8 @@ class Sending:
     async def _send(self) -> None:
         self._outbox = self._app.workspace.publishing.outbox(what="aicmo app")
         try:
-            await self._outbox.run(patience_s=math.inf)
+            report = await self._outbox.run(patience_s=math.inf)
+            if report.warning:  # Home lists the campaigns, each with the reason
+                self._app.tell(report.warning, title="Nothing is sent", severe=True)
         finally:
             self._outbox = None

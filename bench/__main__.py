@@ -10,7 +10,7 @@ ALL = {
     "import_csv": [],
     "table": ["--rows", "200000", "--peer-rows", "5000"],
     "send": [],
-    "crash": ["--rounds", "10"],
+    "crash": ["--kills", "20"],
     "failover": ["--short"],
     "enrich": ["--people", "3000"],
 }

@@ -23,6 +23,9 @@ from pathlib import Path
 _MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*(<[^>\r\n]*>)")
 _PATH = re.compile(rb"<([^>]*)>")
 _END = b"\r\n.\r\n"
+FAULTS = ("before the body", "amid the body", "refused", "answer lost")
+"""Where the first server fails, in turn: it hangs up instead of asking for the body; it hangs up while the body comes;
+it has the whole body and says 421; it takes the message and hangs up without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Received:
     recipient: str
     message_id: str
     """With its angle brackets; empty when the message had none."""
+    answered: bool
+    """Whether the sender was told that it was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,10 @@ class Sink:
     def received(self) -> list[Received]:
         """Every message that was accepted, in order."""
         lines = (line.split("\t") for line in self.file.read_text().splitlines())
-        return [Received(int(number), int(server), *rest) for number, server, *rest in lines]
+        return [
+            Received(int(number), int(server), recipient, message_id, answered == "1")
+            for number, server, recipient, message_id, answered in lines
+        ]
 
     def count(self) -> int:
         """How many; cheap enough to ask every millisecond."""
@@ -58,16 +66,16 @@ class Sink:
 
 @contextlib.contextmanager
 def start_sink(
-    file: Path, *, servers: int = 1, rtt_s: float = 0.0, cut_every: int = 0, pipelining: bool = True
+    file: Path, *, servers: int = 1, rtt_s: float = 0.0, fault_every: int = 0, pipelining: bool = True
 ) -> Iterator[Sink]:
     """A sink that writes to ``file``; it ends with the block, or with this process.
 
     Each of its answers waits ``rtt_s``, as if that were the way there and back. ``pipelining``: it offers that
-    (RFC 2920), as most servers do. With ``cut_every``, the first server
-    drops the connection instead of asking for the body of every so many messages.
+    (RFC 2920), as most servers do. With ``fault_every``, the first server fails at every so many messages, in each of
+    the ways of ``FAULTS`` in turn.
     """
     command = [sys.executable, __file__, os.fspath(file), "--servers", str(servers), "--rtt", str(rtt_s)]
-    command += ["--cut-every", str(cut_every)] + ([] if pipelining else ["--no-pipelining"])
+    command += ["--fault-every", str(fault_every)] + ([] if pipelining else ["--no-pipelining"])
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0)
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -85,25 +93,30 @@ def start_sink(
 class _Book:
     """The file, and what the servers have in common."""
 
-    def __init__(self, file: str, rtt_s: float, cut_every: int, pipelining: bool) -> None:
+    def __init__(self, file: str, rtt_s: float, fault_every: int, pipelining: bool) -> None:
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._accepted = 0
         self._asked = 0
-        self._cut_every = cut_every
+        self._fault_every = fault_every
+        self._faults = 0
         self.rtt_s = rtt_s
         self.offers = b"250-sink.example\r\n250-8BITMIME\r\n" + (b"250-PIPELINING\r\n" if pipelining else b"")
 
-    def accept(self, server: int, recipients: list[bytes], message: bytes) -> None:
+    def accept(self, server: int, recipients: list[bytes], message: bytes, answered: bool) -> None:
         """Write it down; the kernel has it when this returns."""
         found = _MESSAGE_ID.search(message)
         for recipient in recipients:
             self._accepted += 1
-            os.write(self._file, b"%d\t%d\t%s\t%s\n" % (self._accepted, server, recipient, found[1] if found else b""))
+            line = (self._accepted, server, recipient, found[1] if found else b"", answered)
+            os.write(self._file, b"%d\t%d\t%s\t%s\t%d\n" % line)
 
-    def cuts(self, server: int) -> bool:
-        """Whether the connection that says DATA is one to drop."""
+    def fault(self, server: int) -> str:
+        """How the server fails with the message that is asked for now; mostly not."""
         self._asked += server == 0
-        return server == 0 and self._cut_every > 0 and self._asked % self._cut_every == 0
+        if server or not self._fault_every or self._asked % self._fault_every:
+            return ""
+        self._faults += 1
+        return FAULTS[self._faults % len(FAULTS)]
 
 
 class _Session(asyncio.Protocol):
@@ -116,6 +129,7 @@ class _Session(asyncio.Protocol):
         self._book = book
         self._pending = bytearray()
         self._in_body = False
+        self._fault = ""
         self._recipients: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -138,9 +152,10 @@ class _Session(asyncio.Protocol):
                 path = _PATH.search(line)
                 self._recipients.append(path[1] if path else b"")
                 self._say(b"250 2.1.5 ok")
-            case b"DATA" if self._book.cuts(self._server):
+            case b"DATA" if (fault := self._book.fault(self._server)) == "before the body":
                 self.transport.abort()
             case b"DATA":
+                self._fault = fault
                 self._in_body = True
                 self._pending[:0] = b"\r\n"  # the end of this line is the start of the end (RFC 5321 4.1.1.4)
                 self._say(b"354 end with a dot")
@@ -158,8 +173,16 @@ class _Session(asyncio.Protocol):
                 self._say(b"500 5.5.2 unknown")
 
     def _read_body(self) -> None:
-        if self._pending.endswith(_END):
-            self._book.accept(self._server, self._recipients, bytes(self._pending))
+        if self._fault == "amid the body":
+            self.transport.abort()
+        elif self._pending.endswith(_END):
+            if self._fault == "refused":
+                self._say(b"421 4.3.2 shutting down")
+                return
+            self._book.accept(self._server, self._recipients, bytes(self._pending), not self._fault)
+            if self._fault:
+                self.transport.abort()
+                return
             self._pending, self._in_body, self._recipients = bytearray(), False, []
             self._say(b"250 2.0.0 accepted")
 
@@ -170,8 +193,8 @@ class _Session(asyncio.Protocol):
             self.transport.write(reply + b"\r\n")
 
 
-async def _serve(file: str, servers: int, rtt_s: float, cut_every: int, pipelining: bool) -> None:
-    loop, ended, book = asyncio.get_running_loop(), asyncio.Event(), _Book(file, rtt_s, cut_every, pipelining)
+async def _serve(file: str, servers: int, rtt_s: float, fault_every: int, pipelining: bool) -> None:
+    loop, ended, book = asyncio.get_running_loop(), asyncio.Event(), _Book(file, rtt_s, fault_every, pipelining)
     loop.add_reader(sys.stdin.fileno(), ended.set)  # nobody writes to it: it is readable when it has ended
     listeners = [
         await loop.create_server(functools.partial(_Session, number, book), "127.0.0.1", 0) for number in range(servers)
@@ -185,10 +208,10 @@ def main() -> None:
     parser.add_argument("file", help="one line per accepted message")
     parser.add_argument("--servers", type=int, default=1)
     parser.add_argument("--rtt", type=float, default=0.0, metavar="SECONDS", help="each answer waits so long")
-    parser.add_argument("--cut-every", type=int, default=0, metavar="N", help="drop every Nth DATA")
+    parser.add_argument("--fault-every", type=int, default=0, metavar="N", help="fail every Nth message")
     parser.add_argument("--no-pipelining", action="store_true", help="a client must wait for each answer")
     told = parser.parse_args()
-    asyncio.run(_serve(told.file, told.servers, told.rtt, told.cut_every, not told.no_pipelining))
+    asyncio.run(_serve(told.file, told.servers, told.rtt, told.fault_every, not told.no_pipelining))
 
 
 if __name__ == "__main__":

@@ -13,13 +13,16 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import ConfigInvalid
 from aicmo.gateways import Answer, Outcome, Provider, ProviderChain
 from aicmo.gateways.inbound import Evidence, Trace, Traces
-from aicmo.store import Database, deliveries, unknown
+from aicmo.publishing.email.headers import wire_address
+from aicmo.publishing.email.tokens import delivery_token, message_id_of
+from aicmo.store import Database, campaigns, deliveries, meta, unknown
 from aicmo.store.unknown import InDoubt, Look, Seen
 
 log = logging.getLogger(__name__)
@@ -59,6 +62,17 @@ class EvidenceReport:
     """Why an account could not be asked; empty when all were, or none had to be."""
     needs_a_person: bool = False
     """Whether that is for a credential or setting, which does not pass by itself."""
+
+    @property
+    def told_of_waiting(self) -> tuple[str, ...]:
+        """Of a search among those that wait: what it showed, and what going on means; a sentence each."""
+        where, waited = ", ".join(self.looked_in), self.settled + self.left
+        found = f"{self.settled:,} of {waited:,} that wait were found in {where}: they went." if self.settled else ""
+        if where and not self.settled:
+            found = f"None of the {waited:,} that wait was found in {where}, which proves nothing."
+        unasked = f"Nobody could be asked about the others: {self.why_not}." if self.why_not else ""
+        rest = f"{self.left:,} go out when it goes on; whoever got it from another copy gets it twice."
+        return tuple(each for each in (found, unasked, rest) if each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +155,31 @@ class EvidenceSearch:
                 break
         return total
 
+    async def look_for_waiting(self, campaign_id: int) -> EvidenceReport:
+        """Look for those of a campaign that wait, because a copy of this database may have sent them.
+
+        What is found is ``sent``; what is not still waits, and is ``left``.
+        """
+        wanted = await self._db.aread(lambda db: _may_have_gone(db, campaign_id))
+        total = EvidenceReport(left=len(wanted))
+        for start in range(0, len(wanted), MOST_AT_ONCE):
+            try:
+                heard = await self._ask(wanted[start : start + MOST_AT_ONCE])
+            except ConfigInvalid as error:
+                heard = _Heard(why_not=error.message, needs_a_person=True)
+            settled = await self._db.awrite(partial(_settle_waiting, found=heard.found, now=self._clock.now()))
+            total = EvidenceReport(
+                total.asked + heard.asked,
+                total.settled + settled,
+                total.left - settled,
+                tuple(dict.fromkeys(total.looked_in + heard.looked_in)),
+                heard.why_not,
+                heard.needs_a_person,
+            )
+            if not heard.asked:
+                break
+        return total
+
     async def _look(self, batch: Sequence[InDoubt], seen: Seen | None) -> EvidenceReport:
         try:
             heard = await self._ask(batch)
@@ -189,6 +228,26 @@ class EvidenceSearch:
             told.why or "; ".join(f"{attempt.provider}: {attempt.detail}" for attempt in failed),
             any(attempt.outcome in (Outcome.AUTH, Outcome.INPUT) for attempt in failed),
         )
+
+
+def _may_have_gone(db: sqlite3.Connection, campaign_id: int) -> list[InDoubt]:
+    """Those that wait, under the Message-IDs that they have or would get."""
+    identity, sender = meta.identity(db), campaigns.get(db, campaign_id).sender
+    domain = wire_address(sender["email"]).rpartition("@")[2].lower() if sender else ""
+    return [
+        InDoubt(
+            delivery_id, campaign_id, message_id_of(delivery_token(identity, campaign_id, delivery_id), domain), at, at
+        )
+        for delivery_id, at in unknown.waiting(db, campaign_id)
+    ]
+
+
+def _settle_waiting(db: sqlite3.Connection, found: Sequence[tuple[InDoubt, str]], now: datetime) -> int:
+    return sum(
+        deliveries.settle_by_evidence(db, each.id, each.message_id, evidence, now)
+        for each, evidence in found
+        if deliveries.doubt(db, each.id, each.message_id, now)
+    )
 
 
 def due_looks(waiting: Sequence[InDoubt], seen: Seen | None, now: datetime) -> list[tuple[datetime, InDoubt]]:

@@ -179,6 +179,7 @@ class Database:
 
     def _write_loop(self) -> None:
         connection: sqlite3.Connection | None = None
+        number = 0
         while (job := self._jobs.get()) is not None:
             jobs, last = [job], False
             with contextlib.suppress(queue.Empty):
@@ -189,7 +190,10 @@ class Database:
                         break
                     jobs.append(following)
             try:
-                connection = connection or connect(self.path)
+                if connection is None:
+                    connection, number = connect(self.path), _number(self.path)
+                elif _number(self.path) != number:
+                    raise _elsewhere(self.path)
             except BaseException as error:  # whoever waits must hear of it: nobody listens on this thread
                 refusal = _problem(error, self.path)
                 _tell([(waiting, None, refusal) for _, waiting in jobs])
@@ -204,18 +208,18 @@ class Database:
 def _commit_together(
     connection: sqlite3.Connection, jobs: list[tuple[Work[Any], Waiting]], path: Path, *, end: str = "COMMIT"
 ) -> None:
-    """Run the jobs in one transaction; each in a savepoint of its own, so that one failing undoes only itself."""
+    """Run the jobs in one transaction; each in a savepoint of its own, so that one failing undoes only itself.
+
+    A job alone has none: the transaction undoes it as well, and SQLite sets no copy of every changed page aside.
+    """
     outcomes: list[Outcome] = []
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for work, waiting in jobs:
-            connection.execute("SAVEPOINT job")
-            try:
-                outcomes.append((waiting, work(connection), None))
-            except BaseException as error:  # whatever a job raises, an interrupt as well, is for whoever waits for it
-                connection.execute("ROLLBACK TO job")
-                outcomes.append((waiting, None, _problem(error, path)))
-            connection.execute("RELEASE job")
+        if len(jobs) == 1:
+            work, waiting = jobs[0]
+            outcomes.append((waiting, work(connection), None))
+        else:
+            outcomes += [_in_savepoint(connection, *job, path) for job in jobs]
         connection.execute(end)
     except BaseException as error:  # all who wait in this commit must hear of it
         with contextlib.suppress(sqlite3.Error):
@@ -224,6 +228,32 @@ def _commit_together(
         told = {id(waiting): problem for waiting, _, problem in outcomes}
         outcomes = [(waiting, None, told.get(id(waiting)) or refusal) for _, waiting in jobs]
     _tell(outcomes)
+
+
+def _in_savepoint(connection: sqlite3.Connection, work: Work[Any], waiting: Waiting, path: Path) -> Outcome:
+    connection.execute("SAVEPOINT job")
+    try:
+        outcome: Outcome = waiting, work(connection), None
+    except BaseException as error:  # whatever a job raises, an interrupt as well, is for whoever waits for it
+        connection.execute("ROLLBACK TO job")
+        outcome = waiting, None, _problem(error, path)
+    connection.execute("RELEASE job")
+    return outcome
+
+
+def _number(path: Path) -> int:
+    """Which file it is, whatever it is called. What is written to one that was deleted is lost without a word."""
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        raise _elsewhere(path) from None
+
+
+def _elsewhere(path: Path) -> StoreError:
+    return StoreError(
+        f"The database {path} was moved, deleted or replaced while it was open.",
+        hint="Nothing more is written. Put it back, or start again and name its folder with --data-dir.",
+    )
 
 
 def _problem(error: BaseException, path: Path) -> BaseException:

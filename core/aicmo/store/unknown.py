@@ -5,14 +5,12 @@ A module of its own, because telling health asks nothing else of the ledger, and
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from aicmo.clock import parse_rfc3339, rfc3339
+from aicmo.store import meta
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,16 @@ def in_doubt(db: sqlite3.Connection, campaign_id: int | None = None, address: st
     ]
 
 
+def waiting(db: sqlite3.Connection, campaign_id: int) -> list[tuple[int, datetime]]:
+    """The deliveries of a campaign that still wait, with the time since when they may have gone: its start."""
+    rows = db.execute(
+        """SELECT delivery.id, started_at FROM campaign JOIN delivery ON campaign_id = campaign.id
+           WHERE campaign.id = ? AND state IN ('queued', 'deferred') ORDER BY delivery.id""",
+        (campaign_id,),
+    )
+    return [(row["id"], parse_rfc3339(row["started_at"])) for row in rows]
+
+
 # --- what was looked for; kept as JSON in meta ------------------------------------------------------------------------
 
 _SEEN = "evidence: seen to"
@@ -83,19 +91,19 @@ _SEEN = "evidence: seen to"
 
 def last_look(db: sqlite3.Connection, campaign_id: int) -> Look | None:
     """``None`` when nobody has looked yet."""
-    told = _kept(db, _look_of(campaign_id))
+    told = meta.told(db, _look_of(campaign_id))
     return Look(parse_rfc3339(told["at"]), tuple(told["looked_in"]), told["why_not"]) if told else None
 
 
 def note_look(db: sqlite3.Connection, campaign_id: int, look: Look) -> None:
     """Remember ``look`` in place of the campaign's last one."""
     told = {"at": rfc3339(look.at), "looked_in": look.looked_in, "why_not": look.why_not}
-    _keep(db, _look_of(campaign_id), told)
+    meta.tell(db, _look_of(campaign_id), told)
 
 
 def seen_to(db: sqlite3.Connection) -> Seen | None:
     """``None`` when nothing of the schedule has been done yet."""
-    told = _kept(db, _SEEN)
+    told = meta.told(db, _SEEN)
     return (parse_rfc3339(told["moment"]), told["delivery"]) if told else None
 
 
@@ -103,20 +111,8 @@ def note_seen(db: sqlite3.Connection, seen: Seen) -> None:
     """The schedule is done up to there. It is never set back, so two processes may both say what they did."""
     before = seen_to(db)
     if before is None or seen > before:
-        _keep(db, _SEEN, {"moment": rfc3339(seen[0]), "delivery": seen[1]})
+        meta.tell(db, _SEEN, {"moment": rfc3339(seen[0]), "delivery": seen[1]})
 
 
 def _look_of(campaign_id: int) -> str:
     return f"evidence: last look, campaign {campaign_id}"
-
-
-def _kept(db: sqlite3.Connection, name: str) -> Any:
-    row = db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-    return json.loads(row["value"]) if row else None
-
-
-def _keep(db: sqlite3.Connection, name: str, told: Mapping[str, object]) -> None:
-    db.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (name, json.dumps(told).encode()),
-    )
