@@ -25,6 +25,7 @@ NOUNS = {
     "suppression": "aicmo_tui.cli.suppression:suppression",
     "content": "aicmo_tui.cli.content:content",
     "campaign": "aicmo_tui.cli.campaign:campaign",
+    "calendar": "aicmo_tui.cli.calendar:calendar",
     "run": "aicmo_tui.cli.run:run",
     "report": "aicmo_tui.cli.report:report",
     "health": "aicmo_tui.cli.health:health",

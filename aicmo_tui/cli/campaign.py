@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aicmo.errors import AicmoError, ApprovalNeeded, AuthNeeded, InvalidInput
 from aicmo_tui.cli import output
+from aicmo_tui.cli.campaign_edit import edit, said_options, when_options, when_record, when_told
+from aicmo_tui.cli.campaign_resume import resume
+from aicmo_tui.cli.campaign_steps import join, people, sequence_record, sequence_told, step
+from aicmo_tui.cli.campaign_variants import ab, variant, variants_record, variants_told, winner
+from aicmo_tui.cli.checking import check_campaign, report_record, report_told
+from aicmo_tui.cli.moments import moment
 from aicmo_tui.cli.sending import evidence_record, send_and_watch
 from aicmo_tui.cli.verb import AT_MOST, ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
-    from aicmo.publishing import CheckReport, Counts, PublishingCampaign
+    from aicmo.publishing import Counts, PublishingCampaign
     from aicmo.publishing.evidence import Doubt, EvidenceReport
     from aicmo.workspace import Workspace
 
@@ -31,22 +36,45 @@ def campaign() -> None:
 @click.option(
     "--to", "audience", required=True, metavar="QUERY", help="Who gets it, such as tag:newsletter -tag:customer."
 )
-def create(run: Run, name: str, content_id: int, audience: str) -> None:
+@click.option("--kind", type=click.Choice(["once", "sequence"]), default="once", help="Whether steps follow. [once]")
+@click.option("--join", "joins", is_flag=True, help="A sequence that whoever comes into the audience later enters too.")
+@when_options
+def create(
+    run: Run,
+    name: str,
+    content_id: int,
+    audience: str,
+    kind: str,
+    joins: bool,
+    exclude: str | None,
+    hours: str | None,
+    days: str | None,
+    zone: str | None,
+    late_after: str | None,
+) -> None:
     """Create a draft. Nothing is sent."""
+    from aicmo.store.campaign_options import CampaignOptions
+
+    options = CampaignOptions(**said_options(hours, days, zone, late_after))  # type: ignore[arg-type]
+    exclude = exclude or ""
     with run.open_workspace() as workspace:
-        reached = workspace.publishing.audience(audience)
-        made = None if run.dry_run else workspace.publishing.create_campaign(name, content_id, audience)
+        reached = workspace.publishing.audience(audience, exclude)
+        excluded = workspace.publishing.audience(audience).total - reached.total if exclude else 0
+        made = workspace.publishing.create_campaign(name, content_id, audience, exclude=exclude, options=options)
+        if joins or kind == "sequence":
+            workspace.sequences.make(made.id, joins=joins)
     record = {
         "schema": "aicmo.campaign.create/1",
-        "status": "done" if made else "dry_run",
-        "id": made.id if made else None,
+        "status": "dry_run" if run.dry_run else "done",
+        "id": None if run.dry_run else made.id,
         "audience": reached.total,
         "suppressed": reached.suppressed,
+        "excluded": excluded,
     }
-    next_step = f"Check it with: aicmo campaign check {made.id}" if made else "Nothing was changed."
-    output.document(
-        record, run.form, [f"{name}: {_people(reached.total)}, {reached.suppressed:,} suppressed.", next_step]
-    )
+    next_step = "Nothing was changed." if run.dry_run else f"Check it with: aicmo campaign check {made.id}"
+    without = f", without {excluded:,} excluded" if exclude else ""
+    told = f"{name}: {_people(reached.total)}{without}, {reached.suppressed:,} suppressed."
+    output.document(record, run.form, [told, next_step])
 
 
 @verb(campaign, "list", lists=True)
@@ -67,25 +95,22 @@ def list_(run: Run) -> None:
 def show(run: Run, id_: int) -> None:
     """One campaign: its status and the counts, which always add up to the audience."""
     with run.open_workspace() as workspace:
-        record = _record(workspace, workspace.publishing.campaign(id_))
+        found = workspace.publishing.campaign(id_)
+        record, when = _record(workspace, found), when_record(found)
         doubt = workspace.publishing.doubt(id_)
-    output.document({**record, "doubt": _doubt(doubt)}, run.form, [*_told(record), *_doubt_told(id_, doubt)])
-
-
-@verb(campaign)
-@click.argument("id_", metavar="ID", type=ROW_ID)
-def check(run: Run, id_: int) -> int:
-    """Everything that would stop it, or that you should know first. Exit code 6 when it may not start."""
-    with run.open_workspace() as workspace:
-        report = workspace.publishing.check(id_)
-    output.document(_report(report), run.form, _report_told(report))
-    return 0 if report.ok else InvalidInput.exit_code
+        steps, standing = sequence_record(workspace, found), workspace.variants.standing(id_)
+    compared = variants_record(standing) if standing.test or len(standing.messages) > 1 else {}
+    more = [*sequence_told(steps), *(variants_told(compared) if compared else ())]
+    told = [*_told(record), *when_told(when), *more, *_doubt_told(id_, doubt)]
+    output.document({**record, "kind": found.kind, **when, **steps, **compared, "doubt": _doubt(doubt)}, run.form, told)
 
 
 @verb(campaign, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--to", default="", metavar="EMAIL", help="Who gets it; else the sender.")
-def test(run: Run, id_: int, to: str) -> int:
+@click.option("--step", "number", type=ROW_ID, default=1, metavar="STEP", help="Which step of a sequence. [1]")
+@click.option("--variant", "letter", default="", metavar="LETTER", help="Which variant of the first. [A]")
+def test(run: Run, id_: int, to: str, number: int, letter: str) -> int:
     """Send it to yourself, marked as a test, the way it would really go."""
     from aicmo.errors import OutcomeUnknown, ProviderUnavailable
     from aicmo.gateways import Applied
@@ -93,9 +118,8 @@ def test(run: Run, id_: int, to: str) -> int:
     if run.dry_run:
         with run.open_workspace() as workspace:
             found = workspace.publishing.campaign(id_)
-            seen = workspace.publishing.preview(
-                workspace.publishing.content(found.content_id).draft, audience=found.audience, campaign_name=found.name
-            )
+            draft = workspace.publishing.draft(id_, step=number, variant=letter.upper())
+            seen = workspace.contents.preview(draft, audience=found.audience, campaign_name=found.name, campaign_id=id_)
         record = {
             "schema": "aicmo.campaign.test/1",
             "status": "dry_run",
@@ -107,7 +131,7 @@ def test(run: Run, id_: int, to: str) -> int:
 
     async def send() -> Any:
         async with run.open_workspace() as workspace:
-            return await workspace.publishing.send_test(id_, to)
+            return await workspace.publishing.send_test(id_, to, step=number, variant=letter.upper())
 
     attempt = run_async(send())
     record = {
@@ -135,16 +159,16 @@ def approve(run: Run, id_: int) -> None:
 
 @verb(campaign, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
-@click.option("--at", metavar="TIME", help="When, such as 2026-12-01T09:00+01:00; without a zone, this computer's.")
+@click.option("--at", metavar="TIME", help="When: 'tomorrow 9:00', +3h, 2026-12-01T09:00+01:00.")
 @click.option("--wait", is_flag=True, help="Send here and now, with a progress bar; else aicmo run sends.")
 def start(run: Run, id_: int, at: str | None, wait: bool) -> int:
     """Freeze the audience and let it go. Asks first, and approves the content with the answer."""
-    when = _moment(at) if at else None
+    when = moment(at) if at else None
     with run.open_workspace() as workspace:
         publishing = workspace.publishing
         report = publishing.check(id_)
         if run.dry_run:
-            output.document({**_report(report), "status": "dry_run"}, run.form, _report_told(report))
+            output.document({**report_record(report), "status": "dry_run"}, run.form, report_told(report))
             return 0 if report.ok else InvalidInput.exit_code
         if report.ok and not run.confirm(
             f"Send to {_people(report.audience - report.suppressed)} through {' or '.join(publishing.ways)}?"
@@ -167,12 +191,11 @@ def pause(run: Run, id_: int) -> None:
         _answer(run, "pause", workspace, workspace.publishing.pause(id_))
 
 
-@verb(campaign, changes=True)
-@click.argument("id_", metavar="ID", type=ROW_ID)
-def resume(run: Run, id_: int) -> None:
-    """Go on where it was paused; aicmo run sends the rest."""
-    with run.open_workspace() as workspace:
-        _answer(run, "resume", workspace, workspace.publishing.resume(id_))
+campaign.add_command(edit)
+campaign.add_command(resume)
+for each in (step, join, people, variant, ab, winner):
+    campaign.add_command(each)
+campaign.add_command(check_campaign)
 
 
 @verb(campaign, changes=True)
@@ -185,15 +208,20 @@ def cancel(run: Run, id_: int) -> None:
             raise ApprovalNeeded(
                 "Nobody agreed, so nothing was cancelled.", hint="Answer y on a terminal, or say --yes."
             )
-        _answer(run, "cancel", workspace, workspace.publishing.cancel(id_))
+        cancelled = workspace.publishing.cancel(id_)
+        reached = workspace.publishing.counts(id_).sent
+        _answer(run, "cancel", workspace, cancelled, reached=reached, reached_query=f"sent:{id_}")
+        if reached:
+            run.say(f"{_people(reached)} had got it by then: sent:{id_} selects them, for a correction.")
 
 
 @verb(campaign, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
-def retry(run: Run, id_: int) -> None:
+@click.option("--cause", default="", help="Only those that failed for it, such as mailbox or server.")
+def retry(run: Run, id_: int, cause: str) -> None:
     """Queue the failed ones again, and only those."""
     with run.open_workspace() as workspace:
-        count = workspace.publishing.retry(id_)
+        count = workspace.publishing.retry(id_, cause=cause)
         _answer(run, "retry", workspace, workspace.publishing.campaign(id_), queued_again=count)
 
 
@@ -247,15 +275,19 @@ def _resolve_by_evidence(run: Run, id_: int, email: str) -> int:
 @verb(campaign, lists=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--state", help=f"Only these: {', '.join(COUNTED)}.")
+@click.option("--cause", default="", help="Only those that are there for it, such as hours or mailbox.")
+@click.option("--find", default="", metavar="TEXT", help="Only addresses with this in them.")
 @click.option("--limit", type=AT_MOST, help="At most so many.")
-def deliveries(run: Run, id_: int, state: str | None, limit: int | None) -> None:
+def deliveries(run: Run, id_: int, state: str | None, cause: str, find: str, limit: int | None) -> None:
     """The ledger: every recipient, with what happened, by which server, when."""
     from aicmo.publishing import State
 
     if state and state not in COUNTED:
         raise InvalidInput(f"There is no state {state}.", hint=f"There are: {', '.join(COUNTED)}.")
     with run.open_workspace() as workspace:
-        found = workspace.publishing.deliveries(id_, state=State(state) if state else None, limit=limit or -1)
+        found = workspace.publishing.deliveries(
+            id_, state=State(state) if state else None, cause=cause, address=find, limit=limit or -1
+        )
     rows = (
         {
             "email": each.email,
@@ -264,6 +296,7 @@ def deliveries(run: Run, id_: int, state: str | None, limit: int | None) -> None
             "provider": each.provider or None,
             "code": each.code or None,
             "reason": each.reason or None,
+            "cause": each.cause or None,
             "at": each.at,
             "retry_at": each.retry_at or None,
             "attempts": each.attempts,
@@ -271,7 +304,7 @@ def deliveries(run: Run, id_: int, state: str | None, limit: int | None) -> None
         for each in found
     )
     columns = ["email", "state", "provider", "code", "reason", "at"] if run.form.is_text else _DELIVERY_COLUMNS
-    output.rows(rows, run.form, columns, empty="No deliveries: the campaign has not begun, or none is in that state.")
+    output.rows(rows, run.form, columns, empty="No deliveries: the campaign has not begun, or none is like that.")
 
 
 _REFUSED: dict[str, type[AicmoError]] = {
@@ -282,7 +315,9 @@ _REFUSED: dict[str, type[AicmoError]] = {
 }
 """Outcome of an attempt that did not happen -> who speaks for it; for any other, nobody of the chain can serve."""
 _COLUMNS = ("id", "name", "status", "to", "content_id", "pause_reason", "started_at", "scheduled_at", "counts")
-_DELIVERY_COLUMNS = ["email", "state", "message_id", "provider", "code", "reason", "at", "retry_at", "attempts"]
+_DELIVERY_COLUMNS = [
+    *("email", "state", "message_id", "provider", "code", "reason", "at", "retry_at", "attempts", "cause"),
+]
 
 
 def _record(workspace: Workspace, found: PublishingCampaign) -> dict[str, Any]:
@@ -334,7 +369,7 @@ def _doubt_told(id_: int, doubt: Doubt | None) -> list[str]:
     ]
 
 
-def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign, **more: int) -> None:
+def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign, **more: object) -> None:
     record = {"schema": f"aicmo.campaign.{name}/1", **_record(workspace, found), **more}
     told = _told(record)
     if run.dry_run:
@@ -343,42 +378,5 @@ def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign
     output.document(record, run.form, told)
 
 
-def _report(report: CheckReport) -> dict[str, Any]:
-    return {
-        "schema": "aicmo.campaign.check/1",
-        "status": "ok" if report.ok else "refused",
-        "audience": report.audience,
-        "suppressed": report.suppressed,
-        "problems": [
-            {
-                "code": problem.code,
-                "severity": problem.severity,
-                "message": problem.message,
-                "hint": problem.hint,
-                "count": problem.count,
-                "people": list(problem.people),
-            }
-            for problem in report.problems
-        ],
-    }
-
-
-def _report_told(report: CheckReport) -> list[str]:
-    glyphs = {"error": "✕", "warning": "▲"}
-    lines = [f"{_people(report.audience)}, {report.suppressed:,} suppressed"]
-    for problem in report.problems:
-        lines.append(f"{glyphs[problem.severity]} {problem.message}")
-        if problem.hint:
-            lines.append(f"  {problem.hint}")
-    return [*lines, "✓ ready to start" if report.ok else "✕ not ready"]
-
-
 def _people(count: int) -> str:
     return "1 person" if count == 1 else f"{count:,} people"
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise InvalidInput(f"{text} is no time.", hint="Write it like 2026-12-01T09:00+01:00.") from None

@@ -32,21 +32,26 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
         with run.open_workspace() as workspace:
             due, beginning = workspace.publishing.due_now()
             looking = workspace.publishing.looks_due()
+            copied = workspace.publishing.looks_copied()
         record = {
             "schema": "aicmo.run/1",
             "status": "dry_run",
             "due": due,
             "beginning": beginning,
             "looking": looking,
+            "warnings": [copied] if copied else [],
         }
         told = [f"{due:,} messages are due, {beginning} scheduled campaigns would begin."]
         if looking:
             told.append(f"{looking:,} that may or may not have gone would be looked for.")
+        if copied:
+            told.append(f"▲ {copied}")
         output.document(record, run.form, told)
         return 0
 
     async def tick() -> tuple[RunReport, EvidenceReport]:
         async with run.open_workspace() as workspace:
+            await workspace.publishing.note_run()
             outbox = workspace.publishing.outbox(what="aicmo run")
             with logging_to(workspace.paths.log_file):
                 report = await stoppable(outbox, patience_s=0, max_seconds=max_seconds)
@@ -61,5 +66,6 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
         text += f"; {report.recovered_unknown} left on their way by an earlier run are unknown"
     if evidence.settled:
         text += f"; {evidence.settled} unknown went, as {', '.join(evidence.looked_in)} shows"
-    output.document({"schema": "aicmo.run/1", **run_record(report, evidence)}, run.form, [text])
+    lines = [text, f"▲ {report.warning}"] if report.warning else [text]
+    output.document({"schema": "aicmo.run/1", **run_record(report, evidence)}, run.form, lines)
     return LOCKED if report.status == "locked" and fail_if_locked else 0

@@ -48,6 +48,7 @@ def run_record(report: RunReport, evidence: EvidenceReport) -> dict[str, Any]:
         "next_at": rfc3339(report.next_at) if report.next_at else None,
         "counts": dict(report.counts),
         "recovered_unknown": report.recovered_unknown,
+        "warnings": [report.warning] if report.warning else [],
         "evidence": evidence_record(evidence),
     }
 
@@ -78,6 +79,8 @@ def told(record: dict[str, Any], report: RunReport) -> list[str]:
     counts = record["counts"]
     parts = "  ".join(f"{name} {counts[name]:,}" for name in COUNTED if counts[name])
     lines = [f"{record['name']} · {record['status']}", f"  {parts}  = {counts['audience']:,}"]
+    if report.warning:
+        lines.append(f"  ▲ {report.warning}")
     if report.status in ("waiting", "locked"):
         lines.append(f"  {report.status}: {report.reason}")
     if counts["unknown"]:

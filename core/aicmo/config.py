@@ -8,16 +8,18 @@ when the workspace is opened. Every value remembers where it came from, for ``ai
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from aicmo.errors import ConfigInvalid
+from aicmo.sending_config import SendingSettings
 from aicmo.text import one_line, shown
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ CAPABILITIES = (
     "website_publishing",
     "webhook_dispatch",
 )
+
+ChannelName = Literal["email", "linkedin", "x", "instagram", "website", "bluesky"]
 
 SENDER_ENV = {
     "AICMO_SENDER_NAME": "name",
@@ -106,6 +110,19 @@ def _hidden(block: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+LONGEST_TOKEN = 40
+"""Characters of a delivery's token: of campaign ten million and delivery a hundred billion."""
+_HTTPS_PAGE = re.compile(r"https://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?/[!#-;=?-Z_a-z~-]{0,600}")
+"""With a token in it, still one line of a header (RFC 5322 2.1.1)."""
+_DOMAIN_NAME = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?")
+
+
+def _domain_name(value: str) -> str:
+    if value and not _DOMAIN_NAME.fullmatch(value.lower()):
+        raise ValueError("it is no name in DNS, such as example.com")
+    return value.lower()
+
+
 PlainLine = Annotated[str, AfterValidator(lambda value: one_line(value, limit=500))]
 
 
@@ -159,6 +176,79 @@ class EnrichmentSettings(BaseModel):
     """On their way to each provider at the same time. A kill leaves so many batches unknown at the most."""
 
 
+class Utm(BaseModel):
+    """Campaign parameters that are added to the links of messages, so that the website's own figures name the mail."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: PlainLine = Field(default="newsletter", min_length=1)
+    medium: PlainLine = Field(default="email", min_length=1)
+    campaign: PlainLine | None = Field(default=None, min_length=1)
+    """Left out: the campaign's own name."""
+    content: PlainLine | None = Field(default=None, min_length=1)
+    """Left out: the variant, where there are several."""
+
+
+class Links(BaseModel):
+    """What is done with the links of messages, and where people unsubscribe."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    utm: Utm | None = None
+    """Left out: links stay as they are written."""
+    unsubscribe_email: PlainLine = ""
+    """Where unsubscribes are read; ``{token}`` in it where the server takes addresses with a ``+`` part. Left out:
+    where replies are read."""
+    unsubscribe_url: PlainLine = ""
+    """A page of the person's own that takes a One-Click POST (RFC 8058)."""
+
+    @field_validator("unsubscribe_email")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        local, _, domain = value.rpartition("@")
+        if value and (not local or not domain or " " in value):
+            raise ValueError("it is no e-mail address, such as unsubscribe+{token}@example.com")
+        if value.count("{token}") > 1 or "{token}" in domain:
+            raise ValueError("{token} may stand in it once, before the @")
+        if len(local.replace("{token}", "x" * LONGEST_TOKEN)) > 64:
+            raise ValueError("with a token in it, more than 64 characters stand before the @ (RFC 5321 4.5.3.1.1)")
+        return value
+
+    @field_validator("unsubscribe_url")
+    @classmethod
+    def _is_a_page(cls, value: str) -> str:
+        if value and not _HTTPS_PAGE.fullmatch(value.replace("{token}", "~")):
+            raise ValueError("it is no https address without spaces, such as https://example.com/u/{token}")
+        if value and value.count("{token}") != 1:
+            raise ValueError("{token}, which says who unsubscribes, has to stand in it once")
+        return value
+
+
+class Dkim(BaseModel):
+    """Signing our own mail, for who runs the relay that it goes through; providers sign what they are given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    domain: Annotated[str, AfterValidator(_domain_name)] = ""
+    """The sender's; left out: nothing is signed."""
+    selector: Annotated[str, AfterValidator(_domain_name)] = "aicmo"
+    """The public key stands in DNS at ``SELECTOR._domainkey.DOMAIN``."""
+    private_key_file: Annotated[Path, AfterValidator(Path.expanduser)] | None = None
+    """PEM, RSA or Ed25519, readable by its owner alone."""
+    private_key_env: str | None = None
+    private_key_cmd: list[str] | None = None
+    """A program that prints it; all of its output counts."""
+
+
+class ChannelSettings(BaseModel):
+    """What is otherwise on a channel than everybody has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Characters of a post, counted as the channel counts; an X Premium account, say, takes 25,000."""
+
+
 class Config(BaseModel):
     """The whole configuration, validated but for the providers' own blocks."""
 
@@ -168,6 +258,10 @@ class Config(BaseModel):
     health: HealthSettings = HealthSettings()
     today: TodaySettings = TodaySettings()
     enrichment: EnrichmentSettings = EnrichmentSettings()
+    sending: SendingSettings = SendingSettings()
+    links: Links = Links()
+    dkim: Dkim = Dkim()
+    channels: dict[ChannelName, ChannelSettings] = Field(default_factory=dict)
     chains: dict[str, list[str]] = Field(default_factory=dict)
     """Capability -> provider names, first choice first."""
     providers: dict[str, Annotated[dict[str, Any], AfterValidator(_hidden)]] = Field(default_factory=dict)

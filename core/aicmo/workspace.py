@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     from aicmo.crm.timeline import Timeline
     from aicmo.crm.today import Today
     from aicmo.gateways.selfcheck import SelfCheckService
-    from aicmo.publishing import PublishingPipeline
+    from aicmo.publishing import Contents, PublishingPipeline
+    from aicmo.publishing.agenda import Agenda
+    from aicmo.publishing.email.message import SenderIdentity
+    from aicmo.publishing.email.rules import MessageRules
+    from aicmo.publishing.preflight import Setting
+    from aicmo.publishing.reviewing import Reviews
+    from aicmo.publishing.sequences import Sequences
+    from aicmo.publishing.variants import Variants
 
 
 def open_workspace(paths: Paths, config: Config, *, rehearsal: bool = False, clock: Clock = SYSTEM_CLOCK) -> Workspace:
@@ -159,20 +166,89 @@ class Workspace:
         return CrmSync(self.db, self.chain("crm_sync"), clock=self.clock)
 
     @cached_property
-    def publishing(self) -> PublishingPipeline:
-        """Content and campaigns. Raises ``ConfigInvalid``."""
-        from aicmo.publishing import PublishingPipeline
-        from aicmo.publishing.email.message import SenderIdentity
+    def contents(self) -> Contents:
+        """What is written."""
+        from aicmo.publishing import Contents
 
-        sender = SenderIdentity(**self.config.sender.model_dump())
+        limits = {str(name): channel.limit for name, channel in self.config.channels.items() if channel.limit}
+        return Contents(self.db, self._sender, limits=limits, rules=self._rules, clock=self.clock)
+
+    @cached_property
+    def reviews(self) -> Reviews:
+        """What is said about it, among those who write and approve."""
+        from aicmo.publishing.reviewing import Reviews
+
+        return Reviews(self.db, self.contents, clock=self.clock)
+
+    @cached_property
+    def publishing(self) -> PublishingPipeline:
+        """Campaigns. Raises ``ConfigInvalid``."""
+        from aicmo.publishing import PublishingPipeline
+        from aicmo.publishing.preflight import Preflight
+        from aicmo.publishing.rules import sending_rules
+
+        chain, sending = self.chain("email_sending"), sending_rules(self.config.sending)
         return PublishingPipeline(
             self.db,
-            sender,
-            self.chain("email_sending"),
+            self._sender,
+            chain,
             self.paths.sender_lock,
             accounts=lambda: self.chain("reply_fetching"),
+            rules=self._rules,
+            sending=sending,
+            preflight=Preflight(
+                self._sending_setting, servers=chain.providers, rules=self._rules, sending=sending, clock=self.clock
+            ),
             clock=self.clock,
         )
+
+    @property
+    def _sending_setting(self) -> Setting:
+        from aicmo.publishing.preflight import Setting
+
+        config = self.config
+        mailboxes = [config.providers[name].get("username") for name in config.chains.get("reply_fetching", ())]
+        return Setting(
+            self._sender,
+            {name: str(config.providers[name].get("host", "")) for name in config.chains.get("email_sending", ())},
+            tuple(name for name in mailboxes if isinstance(name, str)),
+            reads_replies=bool(mailboxes),
+            unsubscribe_email=config.links.unsubscribe_email,
+        )
+
+    @property
+    def _sender(self) -> SenderIdentity:
+        from aicmo.publishing.email.message import SenderIdentity
+
+        return SenderIdentity(**self.config.sender.model_dump())
+
+    @cached_property
+    def _rules(self) -> MessageRules:
+        """One for all, so that a key is asked for once."""
+        from aicmo.publishing.email.rules import message_rules
+
+        return message_rules(self.config)
+
+    @cached_property
+    def agenda(self) -> Agenda:
+        """What goes out when, and what is late."""
+        from aicmo.publishing.agenda import Agenda
+
+        return Agenda(self.db, clock=self.clock)
+
+    @cached_property
+    def sequences(self) -> Sequences:
+        """The steps of campaigns, and who is where in them. Raises ``ConfigInvalid``."""
+        from aicmo.publishing.sequences import Sequences
+
+        return Sequences(self.db, self.publishing.check_draft, clock=self.clock)
+
+    @cached_property
+    def variants(self) -> Variants:
+        """A/B: other first messages, and which one is better."""
+        from aicmo.publishing.variants import Variants
+
+        return Variants(self.db, clock=self.clock)
 
     @cached_property
     def analytics(self) -> AnalyticsEngine:

@@ -130,12 +130,15 @@ def every_verb() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     for noun, target in NOUNS.items():
         module, _, name = target.partition(":")
         command = getattr(import_module(module), name)
-        if isinstance(command, click.Group):
-            for verb in command.commands.values():
-                assert verb.name
-                yield (noun, verb.name), verb
-        else:
-            yield (noun,), command
+        yield from _verbs((noun,), command)
+
+
+def _verbs(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    for name, verb in command.commands.items():
+        yield from _verbs((*words, name), verb)
 
 
 VERBS = {" ".join(words): command for words, command in every_verb()}
@@ -181,6 +184,7 @@ CALLS: dict[str, tuple[list[str], int]] = {
     "note edit": (["1", "likes trains"], 0),
     "note delete": (["1"], 0),
     "today": ([], 0),
+    "calendar": ([], 0),
     "change list": ([], 0),
     "undo": ([], 0),
     "redo": ([], 0),
@@ -203,7 +207,18 @@ CALLS: dict[str, tuple[list[str], int]] = {
     "content list": ([], 0),
     "content show": (["1"], 0),
     "content preview": (["1"], 0),
+    "content versions": (["2", "--channel", "x"], 0),
+    "content diff": (["2"], 0),
+    "content restore": (["2", "1"], 0),
+    "content reset": (["2", "--channel", "x"], 0),
+    "content approve": (["2", "--channel", "linkedin"], 0),
+    "content unapprove": (["2"], 0),
+    "content note": (["2", "look", "again"], 0),
+    "content notes": (["2"], 0),
+    "content settle": (["1"], 0),
+    "content check": (["1"], 0),
     "campaign create": (["--name", "N", "--content", "1", "--to", "tag:late"], 0),
+    "campaign edit": (["2", "--to", "tag:late", "--hours", "09:00-17:00"], 0),
     "campaign list": ([], 0),
     "campaign show": (["1"], 0),
     "campaign check": (["2"], 0),
@@ -216,6 +231,18 @@ CALLS: dict[str, tuple[list[str], int]] = {
     "campaign retry": (["1"], 0),
     "campaign resolve": (["1", "--as", "sent"], 0),
     "campaign deliveries": (["1"], 0),
+    "campaign step add": (["2", "--content", "1", "--wait", "3d", "--if", "not_clicked"], 0),
+    "campaign step list": (["5"], 0),
+    "campaign step edit": (["5", "2", "--wait", "2d"], 0),
+    "campaign step move": (["5", "3", "--before", "2"], 0),
+    "campaign step remove": (["5", "2"], 0),
+    "campaign join": (["5"], 0),
+    "campaign people": (["5"], 0),
+    "campaign variant add": (["2", "--subject", "Other news"], 0),
+    "campaign variant list": (["6"], 0),
+    "campaign variant remove": (["6", "B"], 0),
+    "campaign ab": (["6", "--goal", "replies"], 0),
+    "campaign winner": (["7", "B"], 0),
     "run": ([], 0),
     "report summary": ([], 0),
     "health": (["--disable", "smtp-a"], 0),

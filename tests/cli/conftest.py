@@ -63,12 +63,15 @@ def sending_home(home: Path, sandbox: RunningSandbox) -> Path:
 
 @pytest.fixture(scope="session")
 def filled(running_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with people, content, and campaigns: 1 sent, failed and unknown; 2 a draft; 3 running; 4 paused."""
+    """A home with people, content, and campaigns: 1 sent, failed and unknown; 2 a draft; 3 running; 4 paused; 5 a
+    sequence under way; 6 a draft with variants; 7 a test under way."""
     folder = tmp_path_factory.mktemp("filled")
     text = with_crm(with_enrichment(config_text(running_sandbox), running_sandbox), running_sandbox)
     config = write_config(folder / "config.toml", text)
     (folder / "people.csv").write_text(PEOPLE)
     (folder / "body.md").write_text("Hello {{ first_name }}\n")
+    (folder / "post.md").write_text("We moved, and here is why.\n")
+    (folder / "short.md").write_text("We moved!\n")
     running_sandbox.set_faults(
         [
             Fault("rcpt", "reply", reply="550 5.1.1 no such user", recipient="dead@*"),
@@ -89,7 +92,17 @@ def filled(running_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFac
         campaign create --name Two --content 1 --to tag:late
         campaign create --name Three --content 1 --to tag:late
         campaign create --name Four --content 1 --to tag:late
+        campaign create --name Five --content 1 --to tag:late --kind sequence
+        campaign step add 5 --content 1 --wait 3d
+        campaign step add 5 --content 1 --wait 1d
+        campaign create --name Six --content 1 --to tag:late
+        campaign variant add 6 --subject Other-news
+        campaign create --name Seven --content 1 --to tag:late
+        campaign variant add 7 --subject Other-news
+        campaign ab 7 --sample 1
         campaign start 1 --wait --yes
+        campaign start 5 --yes
+        campaign start 7 --yes
         campaign start 3 --yes
         campaign start 4 --yes
         campaign pause 4
@@ -97,6 +110,11 @@ def filled(running_sandbox: RunningSandbox, tmp_path_factory: pytest.TempPathFac
         contact enrich late@two.example --yes
         contact edit late@two.example --company Two
         undo
+        content create --type blog --title Moving --subject Moving --body post.md
+        content edit 2 --channel x --body short.md
+        content edit 2 --subject Moved
+        content approve 2
+        content note 2 mind the tone
     """
     source = (
         "import sys; from aicmo_tui.cli.verb import run_command\nfor line in sys.argv[1:]: run_command(line.split())"

@@ -63,6 +63,8 @@ def test_2_usage(words: list[str], aicmo: CommandLine) -> None:
         ["campaign", "deliveries", "7"],
         ["content", "show", "7"],
         ["content", "preview", "7"],
+        ["content", "versions", "7"],
+        ["content", "settle", "7"],
         ["campaign", "create", "--name", "N", "--content", "7", "--to", "tag:x"],
         ["content", "create", "--title", "T", "--body", "/no/such/file"],
         ["contact", "import", "no-such-file.csv"],

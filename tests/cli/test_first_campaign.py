@@ -102,7 +102,7 @@ def refusals(aicmo: CommandLine, campaign: int = 1) -> set[str]:
 
 
 def test_check_refuses_a_sender_without_a_postal_address(begun: CommandLine, sending_home: Path) -> None:
-    write_config(sending_home / "config.toml", config_text().replace("postal_address", "reply_to"))
+    write_config(sending_home / "config.toml", config_text().replace("postal_address =", "# postal_address ="))
     assert refusals(begun) == {"no_postal_address"}
 
 

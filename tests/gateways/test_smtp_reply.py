@@ -40,6 +40,7 @@ SAID = [
     ("rcpt", "451 4.7.0 Greylisted, please try again in 5 minutes", WHO, False),
     ("rcpt", "450 4.2.0 <a@b.example>: Recipient address rejected: Greylisted", WHO, False),
     ("connect", "421 4.7.28 unusual rate of unsolicited mail", RATE, False),
+    ("rcpt", "451 4.7.1 Sending rate for destination domain gmail.com exceeded", WHO, False),
     ("connect", "421 Too many concurrent connections", RATE, False),
     ("rcpt", "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", RATE, False),
     ("reply", "454 Throttling failure: Maximum sending rate exceeded.", RATE, False),

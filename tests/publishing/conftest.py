@@ -74,6 +74,6 @@ def started_campaign(workspace: Workspace, people: int | list[str], draft: Draft
     emails = [f"p{number}@acme.example" for number in range(people)] if isinstance(people, int) else people
     for email in emails:
         workspace.crm.add(email)
-    content = workspace.publishing.create_content("email", "News", draft)
+    content = workspace.contents.create("email", "News", draft)
     campaign = workspace.publishing.create_campaign("News", content.id, "")
     return workspace.publishing.start(campaign.id, approve=True)

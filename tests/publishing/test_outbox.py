@@ -256,7 +256,7 @@ async def test_a_message_that_cannot_be_filled_fails_alone_and_says_why(
     workspace = workspace_for("smtp-a")
     for email, company in [("a@x.example", "Acme"), ("b@x.example", "Beta")]:
         workspace.crm.add(email, company=company)
-    content = workspace.publishing.create_content("email", "N", Draft("Hi", "at {{ company }}"))
+    content = workspace.contents.create("email", "N", Draft("Hi", "at {{ company }}"))
     campaign = workspace.publishing.create_campaign("N", content.id, "")
     workspace.publishing.start(campaign.id, approve=True)
     workspace.db.write(lambda db: db.execute("UPDATE contact SET company = '' WHERE address = 'b@x.example'"))
@@ -354,7 +354,7 @@ async def test_a_scheduled_campaign_begins_when_its_time_has_come_and_asks_when_
     ids = []
     workspace.crm.add("p@acme.example")
     for _ in range(2):
-        content = workspace.publishing.create_content("email", "N", DRAFT)
+        content = workspace.contents.create("email", "N", DRAFT)
         campaign = workspace.publishing.create_campaign("N", content.id, "")
         at = workspace.clock.now() + timedelta(hours=1)
         assert workspace.publishing.start(campaign.id, approve=True, at=at).status == "scheduled"

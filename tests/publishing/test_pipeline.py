@@ -26,7 +26,7 @@ def workspace(workspace_for: OpenWorkspace) -> Workspace:
 
 
 def campaign_of(workspace: Workspace, draft: Draft, to: str = "") -> int:
-    content = workspace.publishing.create_content("email", "News", draft)
+    content = workspace.contents.create("email", "News", draft)
     return workspace.publishing.create_campaign("News", content.id, to).id
 
 
@@ -44,35 +44,35 @@ def test_an_approval_holds_for_what_was_read_and_nothing_else(workspace: Workspa
         publishing.start(campaign)
     assert publishing.approve(campaign).status == "approved"
     content = publishing.campaign(campaign).content_id
-    publishing.save_content(content, Draft("Hi", "changed"))
+    workspace.contents.save(content, Draft("Hi", "changed"))
     with pytest.raises(ApprovalNeeded):
         publishing.start(campaign)
-    publishing.save_content(content, GOOD)
-    assert publishing.content(content).approved and publishing.content(content).number == 3
+    workspace.contents.save(content, GOOD)
+    assert workspace.contents.get(content).approved and workspace.contents.get(content).number == 3
     assert publishing.start(campaign).status == "running"
 
 
 def test_saving_the_same_again_makes_no_version(workspace: Workspace) -> None:
-    content = workspace.publishing.create_content("email", "News", GOOD)
-    assert workspace.publishing.save_content(content.id, GOOD).number == 1
+    content = workspace.contents.create("email", "News", GOOD)
+    assert workspace.contents.save(content.id, GOOD).number == 1
 
 
 def test_saving_while_one_writes_makes_a_version_only_when_the_last_was_relied_on(workspace: Workspace) -> None:
     publishing = workspace.publishing
     campaign = campaign_of(workspace, Draft("Hi", "a"))
     content = publishing.campaign(campaign).content_id
-    assert publishing.save_content(content, Draft("Hi", "ab"), amend=True).number == 1
+    assert workspace.contents.save(content, Draft("Hi", "ab"), amend=True).number == 1
     publishing.approve(campaign)
-    assert publishing.save_content(content, Draft("Hi", "abc"), amend=True).number == 2
-    assert publishing.save_content(content, Draft("Hi", "abcd"), amend=True).number == 2
+    assert workspace.contents.save(content, Draft("Hi", "abc"), amend=True).number == 2
+    assert workspace.contents.save(content, Draft("Hi", "abcd"), amend=True).number == 2
     publishing.start(campaign, approve=True)
-    assert publishing.save_content(content, Draft("Hi", "abcde"), amend=True).number == 3
+    assert workspace.contents.save(content, Draft("Hi", "abcde"), amend=True).number == 3
 
 
 def test_a_campaign_sends_the_version_it_began_with(workspace: Workspace) -> None:
     campaign = campaign_of(workspace, GOOD)
     begun = workspace.publishing.start(campaign, approve=True)
-    workspace.publishing.save_content(begun.content_id, Draft("Other", "Other"))
+    workspace.contents.save(begun.content_id, Draft("Other", "Other"))
     assert workspace.publishing.campaign(campaign).version_id == begun.version_id
     assert begun.sender["email"] == "ada@example.com"
 
@@ -116,7 +116,7 @@ def test_preflight_passes_what_is_right_and_leaves_the_suppressed_out(workspace:
     )
     report = workspace.publishing.check_draft(Draft("Hi {{ first_name }}", "x"), "")
     assert report.ok and (report.audience, report.suppressed) == (3, 1)
-    assert codes(report) == {"many_suppressed"}
+    assert "many_suppressed" in codes(report)
 
 
 def test_without_a_server_a_campaign_is_refused(workspace_for: OpenWorkspace, workspace: Workspace) -> None:
@@ -128,13 +128,13 @@ def test_without_a_server_a_campaign_is_refused(workspace_for: OpenWorkspace, wo
 
 
 def test_a_preview_is_what_that_person_would_get(workspace: Workspace) -> None:
-    seen = workspace.publishing.preview(Draft("Hi {{ first_name }}", "at {{ company }}"), email="Jane@acme.example")
+    seen = workspace.contents.preview(Draft("Hi {{ first_name }}", "at {{ company }}"), email="Jane@acme.example")
     assert (seen.to, seen.subject) == ("jane@acme.example", "Hi Jane")
     assert "at Acme" in seen.text and "at Acme" in seen.html and "To: Jane <jane@acme.example>" in seen.source
     with pytest.raises(TemplateInvalid, match="company is missing"):
-        workspace.publishing.preview(Draft("Hi", "{{ company }}"), email="omar@acme.example")
+        workspace.contents.preview(Draft("Hi", "{{ company }}"), email="omar@acme.example")
     with pytest.raises(NotFound):
-        workspace.publishing.preview(GOOD, audience="tag:nobody")
+        workspace.contents.preview(GOOD, audience="tag:nobody")
 
 
 @pytest.mark.parametrize(
@@ -168,15 +168,15 @@ def set_up(db: sqlite3.Connection, campaign: int, status: str) -> None:
 def test_bad_input_is_refused_in_one_sentence(workspace: Workspace) -> None:
     publishing = workspace.publishing
     with pytest.raises(InvalidInput, match="content type"):
-        publishing.create_content("letter", "x", GOOD)
+        workspace.contents.create("letter", "x", GOOD)
     with pytest.raises(InvalidInput, match="title is empty"):
-        publishing.create_content("email", "\x1b", GOOD)
+        workspace.contents.create("email", "\x1b", GOOD)
     with pytest.raises(NotFound):
         publishing.create_campaign("x", 99, "")
-    blog = publishing.create_content("blog", "x", GOOD)
+    blog = workspace.contents.create("blog", "x", GOOD)
     with pytest.raises(InvalidInput, match="of type blog"):
         publishing.create_campaign("x", blog.id, "")
-    email = publishing.create_content("email", "x", GOOD)
+    email = workspace.contents.create("email", "x", GOOD)
     with pytest.raises(QueryInvalid):
         publishing.create_campaign("x", email.id, "bogus:1")
 
@@ -212,7 +212,7 @@ def test_a_scheduled_campaign_whose_segment_is_torn_is_paused_and_says_so(worksp
     now = workspace.clock.now()
     workspace.publishing.start(campaign_id, approve=True, at=now + timedelta(hours=1))
     workspace.db.write(lambda db: db.execute("UPDATE segment SET query = 'tga:x'"))
-    workspace.db.write(lambda db: start_due(db, now + timedelta(hours=2)))
+    workspace.db.write(lambda db: start_due(db, now + timedelta(hours=2), timedelta(hours=12)))
     paused = workspace.publishing.campaign(campaign_id)
     assert (paused.status, workspace.publishing.counts(campaign_id).audience) == ("paused", 0)
     assert "In the segment “Acme”: There is no key “tga:”" in paused.pause_reason

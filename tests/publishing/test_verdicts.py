@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aicmo.gateways import Applied, Attempt, ChainResult, Outcome
-from aicmo.publishing.verdicts import BACKOFF, PROVIDER_BACKOFF, is_dead_address, verdict_of
-from aicmo.store.deliveries import MOVES, State
+from aicmo.gateways.smtp_reply import judge, read_reply
+from aicmo.publishing.verdicts import BACKOFF, PROVIDER_BACKOFF, is_dead_address, slows_domain, verdict_of
+from aicmo.store.deliveries import CAUSES, MOVES, State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 SOON, LATE = NOW + timedelta(seconds=1), NOW + timedelta(hours=9)
@@ -70,6 +71,58 @@ def test_a_mailbox_that_keeps_saying_later_is_given_up_and_the_reason_says_so() 
     assert waits == sorted(waits, key=lambda at: at or NOW)
     given_up = verdict_of(result, attempts_before=len(BACKOFF), let_go=False, now=NOW)
     assert given_up.state is State.FAILED and "given up" in given_up.reason
+
+
+ANSWERS = [
+    # phase, the server's line; state, cause; dead address, slows its domain (facts: RFC 5321 4.2, RFC 3463 3)
+    ("rcpt", "450 4.2.0 Greylisted", State.DEFERRED, "later", False, False),
+    ("rcpt", "451 4.7.1 greylisting in action, please come back later", State.DEFERRED, "later", False, False),
+    ("rcpt", "450 4.2.1 mailbox temporarily disabled", State.DEFERRED, "mailbox", False, False),
+    ("rcpt", "452 4.2.2 mailbox full", State.DEFERRED, "mailbox", False, False),
+    ("rcpt", "552 5.2.2 over quota", State.DEFERRED, "mailbox", False, False),
+    ("rcpt", "452 mailbox is full", State.DEFERRED, "mailbox", False, False),
+    ("rcpt", "550 5.2.1 account disabled", State.FAILED, "mailbox", False, False),
+    ("rcpt", "550 5.1.1 User unknown", State.FAILED, "address", True, False),
+    ("reply", "550 5.1.10 RecipientNotFound", State.FAILED, "address", True, False),
+    ("rcpt", "556 this domain takes no mail", State.FAILED, "address", True, False),
+    ("rcpt", "550 No such user here", State.FAILED, "address", True, False),
+    ("rcpt", "550 mailbox unavailable", State.FAILED, "address", False, False),
+    ("rcpt", "550 5.4.1 Recipient address rejected: Access denied", State.FAILED, "address", False, False),
+    ("rcpt", "421 4.7.0 [TSS04] Messages temporarily deferred", State.DEFERRED, "throttled", False, True),
+    ("reply", "421 4.7.28 unusual rate of mail", State.DEFERRED, "throttled", False, True),
+    ("rcpt", "451 4.7.1 rate limit for this domain exceeded", State.DEFERRED, "throttled", False, True),
+    ("reply", "454 Throttling failure: Maximum sending rate exceeded.", State.DEFERRED, "throttled", False, False),
+    ("connect", "421 4.7.28 unusual rate", State.DEFERRED, "throttled", False, False),
+    ("reply", "454 Daily message quota exceeded", State.DEFERRED, "limit", False, False),
+    ("reply", "421 4.3.2 shutting down", State.DEFERRED, "server", False, False),
+    ("auth", "535 5.7.8 wrong password", State.DEFERRED, "server", False, False),
+    ("mail", "530 5.7.0 authenticate first", State.DEFERRED, "server", False, False),
+    ("reply", "552 5.3.4 too big", State.FAILED, "content", False, False),
+    ("rcpt", "550 5.2.3 message too long", State.FAILED, "content", False, False),
+    ("reply", "554 5.6.0 malformed", State.FAILED, "content", False, False),
+    ("reply", "554 5.7.1 spam", State.FAILED, "content", False, False),
+    ("rcpt", "550 5.7.26 unauthenticated mail", State.FAILED, "content", False, False),
+    ("reply", "550 5.7.515 Access denied", State.FAILED, "content", False, False),
+    ("reply", "451 4.7.1 looks like spam, try later", State.DEFERRED, "later", False, False),
+]
+
+
+@pytest.mark.parametrize(("phase", "line", "state", "cause", "dead", "slows"), ANSWERS)
+def test_what_a_servers_line_means_for_the_delivery_the_address_and_the_domain(
+    phase: str, line: str, state: State, cause: str, dead: bool, slows: bool
+) -> None:
+    reply = read_reply(int(line[:3]), line[4:])
+    judged = judge(phase, reply)
+    final = Attempt("a", judged.outcome, Applied.NO, phase, reply.codes, reply.text, judged.permanent)
+    verdict = verdict_of(ChainResult((final,), final), attempts_before=0, let_go=phase == "reply", now=NOW)
+    assert (verdict.state, verdict.cause) == (state, cause)
+    assert (is_dead_address(final), slows_domain(final)) == (dead, slows)
+    assert cause in CAUSES
+
+
+def test_patience_with_a_mailbox_lasts_two_to_three_days_and_begins_with_what_suits_greylisting() -> None:
+    assert timedelta(minutes=5) <= BACKOFF[0] <= timedelta(minutes=15)
+    assert timedelta(hours=48) <= sum(BACKOFF, timedelta()) <= timedelta(hours=72)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,16 @@ _NOBODY = (
     r"(user|mailbox|recipient|address|account)( is)? (unknown|unavailable|not found|invalid|does ?n.t|does not exist)"
     r"|no such|unknown (user|recipient|mailbox|local)|invalid (recipient|mailbox|user)"
 )
+_NEVER_WAS = (
+    r"no such (user|recipient|mailbox|address|person|account)|unknown (user|recipient|mailbox)"
+    r"|(user|recipient|mailbox|address|account) ((is )?(unknown|not found)|(does ?n.t|does not) exist)"
+)
+"""Without a code that says so, only words that nothing else is meant by condemn an address."""
+_DOMAIN_LIMIT = (
+    r"(rate|limit|throttl|too many|too fast|slow).{0,60}\b(for|to|of|per|this|that|your|recipient|destination) "
+    r"(recipient |destination |receiving )?(domain|destination)\b"
+    r"|\b(domain|destination)\b.{0,40}(rate|limit|throttl|too many|too fast|slow)"
+)
 
 RULES: tuple[Rule, ...] = (
     # An allowance of ours is used up; a full mailbox of theirs speaks of quotas too, and goes first.
@@ -99,6 +109,8 @@ RULES: tuple[Rule, ...] = (
     Rule(TRANSACTION, "5..", r"5\.1\.[78]", "", _AUTH),
     # Too fast. Greylisting asks for patience with one recipient, and a second server would start its clock anew.
     Rule(AFTER_MAIL, "4..", "", "gr[ae]y-?list", _BUSY),
+    # A relay may slow down what goes to one domain; the others' mail is none of that.
+    Rule(AFTER_MAIL, "45.", "", _DOMAIN_LIMIT, _BUSY),
     Rule(ANY, "4..", r"4\.7\.28", "", _RATE),
     Rule(ANY, "4..", "", r"too (many|fast)|rate limit|throttl|\bTSS0\d|sending rate|slow down", _RATE),
     Rule(TRANSACTION, "454", "", "", _RATE),
@@ -175,6 +187,21 @@ def rule_for(phase: str, reply: Reply) -> Rule | None:
         ):
             return rule
     return None
+
+
+def says_nobody(text: str) -> bool:
+    """Whether the words alone say that there is no such address."""
+    return bool(re.search(_NEVER_WAS, text, re.IGNORECASE))
+
+
+def says_full(text: str) -> bool:
+    """Whether the words say that the mailbox is full."""
+    return bool(re.search(_FULL, text, re.IGNORECASE))
+
+
+def is_domain_limit(text: str) -> bool:
+    """Whether the words ask for less mail to the recipient's domain, and not from us as a whole."""
+    return bool(re.search(_DOMAIN_LIMIT, text, re.IGNORECASE))
 
 
 def asked_to_wait_until(text: str, now: datetime) -> datetime | None:

@@ -2,11 +2,21 @@
 
 ::
 
-    PublishingPipeline     the verbs: content, campaigns, preview, check, start, pause ... (pipeline.py)
-     ├── preflight.py      what must be right before a campaign goes
+    Contents               the verbs of writing: versions, channels, approval, preview (writing.py)
+     ├── content_types.py  what can be written, and where it fits
+     ├── comparing.py      what differs between two versions
+     ├── fitness.py        whether a text could go out on a channel
+     └── channels/         each network's rules: what it shows, and how long that may be
+    Reviews                notes among those who write, which nothing above ever reads (reviewing.py)
+    PublishingPipeline     the verbs of campaigns: check, approve, start, pause ... (pipeline.py)
+     ├── preflight/        what must be right before a campaign goes
      ├── schedule.py       when it begins; beginning freezes the audience into the ledger
+     ├── advancing.py      how people go through a sequence; sequences.py has the verbs, sequence_edit.py the edits
+     ├── variants.py       A/B: who gets which, and which one the rest gets
      ├── outbox.py         the one sender: ledger -> chain -> ledger
+     │    ├── rules.py         what the configuration says about when, how much, how often
      │    ├── verdicts.py      what a server's answer means for a delivery
+     │    ├── watching.py      when a campaign pauses itself
      │    └── sender_lock.py   one sender per database
      ├── evidence.py       what a mailbox shows of messages whose outcome is unknown
      └── email/            templates, text twin, headers, bytes
@@ -14,8 +24,10 @@
 The ledger itself, with the only table of a delivery's states, is ``aicmo.store.deliveries``.
 """
 
-from aicmo.publishing.pipeline import CONTENT_TYPES, FORMATS, Preview, PublishingPipeline
+from aicmo.publishing.content_types import CONTENT_TYPES
+from aicmo.publishing.pipeline import PublishingPipeline
 from aicmo.publishing.preflight import CheckReport, Problem
+from aicmo.publishing.writing import FORMATS, Contents, Preview
 from aicmo.store.audiences import Audience
 from aicmo.store.campaigns import Campaign as PublishingCampaign
 from aicmo.store.campaigns import CampaignStatus
@@ -29,6 +41,7 @@ __all__ = [
     "CampaignStatus",
     "CheckReport",
     "Content",
+    "Contents",
     "Counts",
     "Delivery",
     "Draft",

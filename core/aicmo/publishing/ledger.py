@@ -16,9 +16,12 @@ from functools import partial
 
 from aicmo.clock import Clock
 from aicmo.errors import IllegalTransition
-from aicmo.store import Database, campaigns, claiming, suppressions
+from aicmo.store import Database, campaigns, claiming, failures, suppressions
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.claiming import Claimed, Refusal, Verdict
+from aicmo.store.deliveries import State
+from aicmo.store.gates import Gates, hold
+from aicmo.store.set_back import take_as_of
 from aicmo.store.suppressions import SuppressionReason
 
 
@@ -32,6 +35,10 @@ class Settlement:
     """Nobody will ever read mail there: it is suppressed."""
     pause: str = ""
     """Why its campaign is paused, if it is."""
+    slows_domain: bool = False
+    """The receiving domain asks for less: nothing goes there for a while,"""
+    asked_until: datetime | None = None
+    """at least until then, if it named a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +67,16 @@ class _Request:
 class Ledger:
     """For the workers of one event loop."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
+    def __init__(self, db: Database, clock: Clock, gates: Gates | None = None) -> None:
+        """``gates`` are what every claim and every body has to pass; ``None``: there are none."""
         self._db = db
         self._clock = clock
+        self._gates = gates or Gates()
         self._requests: list[_Request] = []
         self._writing: asyncio.Task[None] | None = None
+        self._wrote_at = clock.now()
+        self._failure: Exception | None = None
+        """Why something could not be written. From then on nothing more is let go; outcomes are still tried."""
 
     async def settle_and_claim(self, settlement: Settlement | None, *, claim: bool) -> Claimed | None:
         """Write down what became of the last delivery and take the next one that is due, if one is.
@@ -107,10 +119,17 @@ class Ledger:
                 asked, self._requests = self._requests, []
                 together = [each for each in asked if each.settlement is not None or not each.done.cancelled()]
                 for each in together:
-                    each.claims = each.claims and not each.done.cancelled()
+                    each.claims = each.claims and not each.done.cancelled() and self._failure is None
+                    if each.settlement is None:
+                        each.problem = self._failure
                 try:
-                    await self._db.awrite(partial(_write_down, together=together, now=self._clock.now()))
+                    now = self._clock.now()
+                    set_back, self._wrote_at = now < self._wrote_at, now
+                    await self._db.awrite(
+                        partial(_write_down, together=together, gates=self._gates, now=now, set_back=set_back)
+                    )
                 except Exception as error:  # nothing was written: each of them has to know
+                    self._failure = error
                     for each in together:
                         each.problem = error
                 for each in together:
@@ -119,41 +138,52 @@ class Ledger:
             self._writing = None
 
 
-def _write_down(db: sqlite3.Connection, together: Sequence[_Request], now: datetime) -> None:
+def _write_down(
+    db: sqlite3.Connection, together: Sequence[_Request], gates: Gates, now: datetime, *, set_back: bool
+) -> None:
     """On the writing thread. What is not a worker's any more is its own problem; anything else undoes all of it."""
+    if set_back:
+        take_as_of(db, now)
     for each in together:
         if each.settlement is not None:
             try:
-                _settle(db, each.settlement, now)
+                _settle(db, each.settlement, gates, now)
             except IllegalTransition as problem:
                 each.problem = problem
     for each in together:
-        if (body := each.body) is not None:
+        if (body := each.body) is not None and each.problem is None:
             try:
-                each.refusal = claiming.let_go(db, body.delivery, body.message_id, body.provider, body.limits, now)
+                each.refusal = claiming.let_go(
+                    db, body.delivery, body.message_id, body.provider, body.limits, now, gates
+                )
             except IllegalTransition as problem:
                 each.problem = problem
     asking = [each for each in together if each.claims and each.problem is None]
-    for each, claimed in zip(asking, _claim(db, len(asking), now), strict=False):
+    for each, claimed in zip(asking, _claim(db, len(asking), gates, now), strict=False):
         each.claimed = claimed
 
 
-def _settle(db: sqlite3.Connection, settlement: Settlement, now: datetime) -> None:
-    delivery = settlement.delivery
-    claiming.settle(db, delivery, settlement.verdict, now)
-    if settlement.dead_address:
-        source = f"campaign {delivery.campaign_id}: {settlement.verdict.code}"
+def _settle(db: sqlite3.Connection, settlement: Settlement, gates: Gates, now: datetime) -> None:
+    delivery, verdict = settlement.delivery, settlement.verdict
+    claiming.settle(db, delivery, verdict, now)
+    why = verdict.code if settlement.dead_address else ""
+    if verdict.state is State.FAILED and verdict.cause in failures.SOFT:
+        why = failures.condemned(db, delivery.id)
+    if why:
+        source = f"campaign {delivery.campaign_id}: {why}"
         suppressions.add(db, delivery.address, SuppressionReason.BOUNCED, source, now)
+    if settlement.slows_domain:
+        hold(db, gates, delivery.address.rpartition("@")[2], settlement.asked_until, now)
     if settlement.pause and campaigns.get(db, delivery.campaign_id).status is CampaignStatus.RUNNING:
         campaigns.move(db, delivery.campaign_id, CampaignStatus.PAUSED, pause_reason=settlement.pause)
 
 
-def _claim(db: sqlite3.Connection, most: int, now: datetime) -> list[Claimed]:
+def _claim(db: sqlite3.Connection, most: int, gates: Gates, now: datetime) -> list[Claimed]:
     """What is due next, of the oldest running campaign first."""
     claimed: list[Claimed] = []
     if most:
         for campaign_id in campaigns.running_ids(db):
-            claimed += claiming.claim(db, campaign_id, now, most=most - len(claimed))
+            claimed += claiming.claim(db, campaign_id, now, most=most - len(claimed), gates=gates)
             if len(claimed) == most:
                 break
     return claimed

@@ -15,53 +15,56 @@ import os
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
-from aicmo.errors import AicmoError
+from aicmo.errors import AicmoError, StoreError
 from aicmo.gateways import Applied, Attempt, ChainResult, NotNow, Outcome, OutgoingMail, Provider, ProviderChain
 from aicmo.gateways.mail import BeforeBody
-from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient, SenderIdentity, delivery_token
+from aicmo.publishing.advancing import advance
+from aicmo.publishing.allowance import SendingAccount, account
+from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient, SenderIdentity
+from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
+from aicmo.publishing.email.tokens import delivery_token
 from aicmo.publishing.ledger import Ledger, Settlement
+from aicmo.publishing.rules import AS_USUAL, SendingRules
 from aicmo.publishing.schedule import start_due
 from aicmo.publishing.sender_lock import sender_lock
-from aicmo.publishing.verdicts import is_dead_address, is_sender_fault, verdict_of
-from aicmo.store import Database, campaigns, claiming, contents, leases, meta
+from aicmo.publishing.variants import decide_due, next_decision_at
+from aicmo.publishing.verdicts import is_dead_address, slows_domain, verdict_of
+from aicmo.publishing.watching import Watch
+from aicmo.publishing.whereabouts import settle_in
+from aicmo.store import Database, campaigns, claiming, gates, leases, messages, meta, sequences
 from aicmo.store.claiming import Claimed, Refusal, Verdict
-from aicmo.store.deliveries import State
+from aicmo.store.deliveries import CAUSES, State
 
 log = logging.getLogger(__name__)
 
 LEASE = "sender"
+STOPPED = "Sending has stopped; what was on its way is listed as unknown when it goes on."
 WORKERS_PER_CONNECTION = 2
 """One carries, the other writes down its last outcome and makes its next message ready."""
 HEARTBEAT_S = 5.0
 GRACE_S = 10.0
 """How long a stop waits for messages on their way; what is still open then becomes unknown."""
 CANCEL_AGAIN_S = 0.2
+WAITS_FOR = {**CAUSES, "step": "the next step of a sequence is later"}
 LOOK_AGAIN_S = 1.0
 """How soon a waiting sender sees that another process resumed, paused or queued something."""
-SENDER_FAULTS_TO_PAUSE = 3
-"""Refusals of our content in a row that pause a campaign: the next recipient's server would refuse it too."""
 WAIT_FOR_LIMIT = timedelta(minutes=1)
 """A throttle that ends sooner is waited for; a longer one (a day's allowance) lets the next provider take over."""
 
 
-class EmailProvider(Provider, Protocol):
+class EmailProvider(Provider, SendingAccount, Protocol):
     """What the outbox needs of a provider of ``email_sending``."""
 
     @property
     def connections(self) -> int: ...
-
-    @property
-    def limits(self) -> Mapping[str, int]:
-        """Window (second, minute, hour, day) -> how many messages may leave in it."""
-        ...
 
     async def send(self, mail: OutgoingMail, *, before_body: BeforeBody) -> Attempt: ...
 
@@ -81,6 +84,8 @@ class RunReport:
     """How many deliveries this run brought to each state."""
     recovered_unknown: int
     """Deliveries that a sender before this one left on their way; now ``unknown``."""
+    warning: str = ""
+    """That campaigns were paused because this database is a copy or a backup; a sentence."""
 
 
 class _Held(NotNow):
@@ -101,28 +106,39 @@ class Outbox:
         lock_file: Path,
         *,
         what: str = "aicmo",
+        rules: MessageRules = PLAIN_RULES,
+        sending: SendingRules = AS_USUAL,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """``what`` names this sender to whoever finds the lock taken."""
+        """``what`` names this sender to whoever finds the lock taken; ``rules`` are for the messages, ``sending`` for
+        when they may go."""
         self._db = db
         self._chain = chain
         self._lock_file = lock_file
         self._what = what
+        self._rules = rules
         self._clock = clock
-        self._ledger = Ledger(db, clock)
+        self._late_after = sending.late_after
+        self._gates = sending.gates()
+        self._ledger = Ledger(db, clock, self._gates)
+        self._watch = Watch(db, sending.pause, clock)
+        self._limits: dict[str, tuple[date, Mapping[str, int]]] = {}
+        """Of an account that warms up: what holds on that day."""
         connections = max((provider.connections for provider in chain.providers), default=1)
         self._how_many = connections * WORKERS_PER_CONNECTION
         self._carrying = asyncio.Semaphore(connections)
-        self._builders: dict[int, MessageBuilder] = {}
+        self._builders: dict[tuple[int, int, str, int], MessageBuilder] = {}
+        self._compiling = asyncio.Lock()
         self._identity: meta.Identity | None = None
         self._counts: Counter[str] = Counter()
-        self._faults_in_a_row: Counter[int] = Counter()
         self._busy = 0  # workers that hold a delivery, or may be about to; only when none does can the run be over
         self._ending = asyncio.Event()
         self._status, self._reason = "done", ""
         self._next_at: datetime | None = None
         self._closed_until: datetime | None = None
         self._closed_why = ""
+        self._warning = ""
+        self._seen_at = clock.now()
 
     def stop(self) -> None:
         """Take nothing more; ``run`` returns when what is on its way has settled, or after ``GRACE_S``."""
@@ -140,17 +156,36 @@ class Outbox:
                 lease = await self._db.aread(lambda db: leases.holder(db, LEASE))
                 who = f"{lease.what} (process {lease.pid})" if lease else "another process"
                 return RunReport("locked", f"{who} is sending", None, {}, 0)
+            await self._settle_in(self._hold_lease)
             now = self._clock.now()
             unknown, _ = await self._db.awrite(lambda db: claiming.recover(db, now))
             if unknown:
                 log.warning("%d deliveries were on their way when a sender stopped; they are unknown", unknown)
             self._identity = await self._db.aread(meta.identity)
+            self._gates.holds.update(await self._db.awrite(lambda db: gates.holds(db, now)))
+            for provider in self._chain.providers:
+                await self._limits_of(provider)  # before a new try makes yesterday look better than it was
+            await self._watch.look()
             async with self._heartbeat():
                 await self._run_workers(patience_s, max_seconds)
             # A worker that had to be cut off leaves its row on its way: the lock is still ours, so say so now.
             left, _ = await self._db.awrite(lambda db: claiming.recover(db, self._clock.now()))
             self._counts[State.UNKNOWN] += left
-        return RunReport(self._status, self._reason, self._next_at, dict(+self._counts), unknown)
+        return RunReport(self._status, self._reason, self._next_at, dict(+self._counts), unknown, self._warning)
+
+    async def _settle_in(self, also: Callable[[sqlite3.Connection], None]) -> None:
+        """Before anything is claimed or begun, and again and again: is this still the database that last sent?"""
+        now = self._clock.now()
+        if told := await settle_in(self._db, now, also):
+            log.warning("%s", told)
+            self._warning = told
+        if now < self._seen_at:
+            self._closed_until = None  # that was a moment of the clock before it was set back
+        self._seen_at = now
+
+    def _hold_lease(self, db: sqlite3.Connection) -> None:
+        host = socket.gethostname()
+        leases.hold(db, LEASE, pid=os.getpid(), host=host, what=self._what, now=self._clock.now())
 
     # --- the workers ------------------------------------------------------------------------------------------------
 
@@ -166,9 +201,11 @@ class Outbox:
             ending.cancel()
             await _cut_off(workers)
             await self._ledger.idle()
-        for worker in workers:
-            if not worker.cancelled() and (error := worker.exception()) is not None:
-                raise error
+        problems = [error for worker in workers if not worker.cancelled() and (error := worker.exception())]
+        for error in problems[:1]:
+            if isinstance(error, StoreError):  # the ledger could not be written, so no body was let go any more
+                error.hint = f"{error.hint} {STOPPED}"
+            raise error
 
     async def _work(self, patience_s: float) -> None:
         settled: Settlement | None = None
@@ -200,7 +237,8 @@ class Outbox:
         now = self._clock.now()
         next_at, why = self._closed_until, self._closed_why
         if next_at is None or next_at <= now:
-            next_at, why = await self._db.awrite(lambda db: _next_due(db, now)), "the next try is later"
+            next_at, cause = await self._db.awrite(lambda db: _next_due(db, now, self._late_after))
+            why = WAITS_FOR.get(cause, "the next try is later")
         if self._busy == 0:
             if next_at is None:
                 self._end("done", "")
@@ -227,11 +265,15 @@ class Outbox:
     # --- one delivery -----------------------------------------------------------------------------------------------
 
     async def _deliver(self, claimed: Claimed) -> Settlement:
+        await self._load_key()
         try:
-            builder = await self._builder(claimed.campaign_id)
+            builder = await self._builder(claimed)
+        except AicmoError as error:  # nobody's message can be built, so nobody is failed for it
+            return Settlement(claimed, Verdict(State.QUEUED), pause=error.message)
+        try:
             message = builder.build(self._recipient(claimed), self._clock.now())
         except AicmoError as error:  # this recipient's message cannot be built; the others' can
-            return Settlement(claimed, Verdict(State.FAILED, reason=error.message))
+            return Settlement(claimed, Verdict(State.FAILED, reason=error.message, cause="message"))
         # Whoever comes next finds this one's outcome ahead of it in the ledger: nothing is waited for in between.
         async with self._carrying:
             if self._ending.is_set():
@@ -255,7 +297,7 @@ class Outbox:
                 return await provider.send(mail, before_body=before_body)
             except _Held as held:
                 until = held.refusal.until
-                if until is None or until - self._clock.now() <= WAIT_FOR_LIMIT:
+                if held.refusal.why != "limit" or until is None or until - self._clock.now() <= WAIT_FOR_LIMIT:
                     raise
                 return Attempt(
                     provider.name, Outcome.QUOTA, Applied.NO, "data", detail=held.refusal.detail, retry_at=until
@@ -266,22 +308,39 @@ class Outbox:
         except _Held as held:
             return Settlement(claimed, self._held_back(held.refusal, let_go))
         self._notice_closed(result)
+        final = result.final
         verdict = verdict_of(result, attempts_before=claimed.attempts, let_go=let_go, now=self._clock.now())
-        return Settlement(claimed, verdict, is_dead_address(result.final), self._pause_after(claimed, result.final))
+        why = await self._watch.after(claimed.campaign_id, final, verdict)
+        return Settlement(claimed, verdict, is_dead_address(final), why, slows_domain(final), final.retry_at)
 
     async def _let_go(self, claimed: Claimed, message_id: str, provider: EmailProvider) -> None:
-        refusal = await self._ledger.let_go(claimed, message_id, provider.name, provider.limits)
+        limits = await self._limits_of(provider)
+        refusal = await self._ledger.let_go(claimed, message_id, provider.name, limits)
         if refusal is not None:
             raise _Held(refusal)
 
+    async def _limits_of(self, provider: EmailProvider) -> Mapping[str, int]:
+        """Its limits today, its warm-up's cap among them."""
+        if not provider.warm_up:
+            return provider.limits
+        now = self._clock.now()
+        day, limits = self._limits.get(provider.name, (None, provider.limits))
+        if day != now.date():
+            limits = (await self._db.aread(lambda db: account(db, provider, now))).limits_now
+            self._limits[provider.name] = now.date(), limits
+        return limits
+
     def _held_back(self, refusal: Refusal, let_go: bool) -> Verdict:
         """The verdict on a delivery whose body the ledger kept back; ``let_go``: an earlier provider had it already."""
-        if refusal.until is not None:
-            self._closed_until, self._closed_why = refusal.until, refusal.detail
         if refusal.why == "suppressed":
-            return Verdict(State.FAILED if let_go else State.SUPPRESSED, reason=refusal.detail)
-        if let_go:
-            return Verdict(State.DEFERRED, reason=refusal.detail, retry_at=refusal.until or self._clock.now())
+            if let_go:  # too late for no server to have tried
+                return Verdict(State.FAILED, reason=refusal.detail, cause="server")
+            return Verdict(State.SUPPRESSED, reason=refusal.detail)
+        if refusal.why == "limit" and refusal.until is not None:
+            self._closed_until, self._closed_why = refusal.until, refusal.detail
+        if let_go or refusal.why == "domain":  # others may go to other domains meanwhile
+            cause, later = "limit" if refusal.until else "server", refusal.until or self._clock.now()
+            return Verdict(State.DEFERRED, reason=refusal.detail, retry_at=later, cause=cause)
         return Verdict(State.QUEUED)
 
     def _notice_closed(self, result: ChainResult) -> None:
@@ -292,57 +351,74 @@ class Outbox:
         elif result.served_by:
             self._closed_until = None
 
-    async def _builder(self, campaign_id: int) -> MessageBuilder:
-        if campaign_id not in self._builders:
+    async def _load_key(self) -> None:
+        """A key that is not there ends the run, in an error: it is no fault of a campaign's, nor of a recipient's."""
+        signer = self._rules.signer
+        if signer is not None and not signer.is_loaded:
+            await asyncio.to_thread(signer.load)
 
-            def load(db: sqlite3.Connection) -> MessageBuilder:
-                campaign = campaigns.get(db, campaign_id)
-                assert campaign.version_id is not None  # a running campaign has fixed what it sends
-                draft = contents.get_version(db, campaign.version_id).draft
-                return MessageBuilder(draft, SenderIdentity(**campaign.sender), campaign.name)
+    async def _builder(self, claimed: Claimed) -> MessageBuilder:
+        what = (claimed.campaign_id, claimed.step, claimed.variant, claimed.version_id)
 
-            self._builders[campaign_id] = await self._db.aread(load)
-        return self._builders[campaign_id]
+        def load(db: sqlite3.Connection) -> MessageBuilder:
+            campaign = campaigns.get(db, claimed.campaign_id)
+            return MessageBuilder(
+                messages.draft(db, messages.claimed(db, *what)),
+                SenderIdentity(**campaign.sender),
+                campaign.name,
+                rules=self._rules,
+                campaign_id=campaign.id,
+                step=claimed.step,
+                variant=claimed.variant,
+            )
+
+        if what not in self._builders:
+            async with self._compiling:  # all workers come for the first one at once
+                if what not in self._builders:
+                    self._builders[what] = await self._db.aread(load)
+        return self._builders[what]
 
     def _recipient(self, claimed: Claimed) -> Recipient:
         assert self._identity is not None
         token = delivery_token(self._identity, claimed.campaign_id, claimed.id)
-        return Recipient(claimed.email, claimed.values, token)
-
-    def _pause_after(self, claimed: Claimed, final: Attempt) -> str:
-        """Why to pause a campaign that servers refuse for what it says, or nothing.
-
-        More of it would only harm the sender's name.
-        """
-        if not is_sender_fault(final):
-            self._faults_in_a_row[claimed.campaign_id] = 0
-            return ""
-        self._faults_in_a_row[claimed.campaign_id] += 1
-        if self._faults_in_a_row[claimed.campaign_id] < SENDER_FAULTS_TO_PAUSE:
-            return ""
-        self._faults_in_a_row[claimed.campaign_id] = 0
-        return f"{SENDER_FAULTS_TO_PAUSE} refusals of the content in a row: {final.code} {final.detail}".strip()
+        return Recipient(claimed.email, claimed.values, token, claimed.address)
 
     @asynccontextmanager
     async def _heartbeat(self) -> AsyncIterator[None]:
         """Say in the store who is sending, as long as it is so."""
-        pid, host = os.getpid(), socket.gethostname()
 
         async def beat() -> None:
             while True:
-                await self._db.awrite(
-                    lambda db: leases.hold(db, LEASE, pid=pid, host=host, what=self._what, now=self._clock.now())
-                )
+                with _told_only("do what time brings about"):  # a long campaign does not hold up all others
+                    await self._db.awrite(lambda db: _do_due(db, self._clock.now(), self._late_after))
+                with _told_only("look how the campaigns fare"):
+                    await self._watch.look()
                 await self._clock.sleep(HEARTBEAT_S)
+                with _told_only("say who is sending"):
+                    await self._settle_in(self._hold_lease)
 
         task = asyncio.create_task(beat(), name="outbox-heartbeat")
         try:
             yield
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError, AicmoError):
+            with suppress(asyncio.CancelledError):
                 await task
-            await self._db.awrite(lambda db: leases.release(db, LEASE, pid=pid))
+            with _told_only("say that nobody is sending"):
+                await self._settle_in(_let_lease_go)  # a backup made since the last time lacks what went after it
+
+
+def _let_lease_go(db: sqlite3.Connection) -> None:
+    leases.release(db, LEASE, pid=os.getpid())
+
+
+@contextmanager
+def _told_only(what: str) -> Iterator[None]:
+    """For what is said beside the sending: whether that goes on, the ledger's own writes decide."""
+    try:
+        yield
+    except StoreError as error:
+        log.warning("could not %s: %s", what, error.message)
 
 
 async def _cut_off(tasks: Collection[asyncio.Task[None]]) -> None:
@@ -358,7 +434,17 @@ async def _cut_off(tasks: Collection[asyncio.Task[None]]) -> None:
         _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
-def _next_due(db: sqlite3.Connection, now: datetime) -> datetime | None:
-    """When there is something to do, what a scheduled campaign has just begun with included; ``None`` for never."""
-    start_due(db, now)
-    return claiming.next_due_at(db, campaigns.running_ids(db), now)
+def _do_due(db: sqlite3.Connection, now: datetime, late_after: timedelta) -> None:
+    """Whatever time alone brings about: campaigns begin, people go on in sequences, tests are decided."""
+    start_due(db, now, late_after)
+    advance(db, now)
+    decide_due(db, now)
+
+
+def _next_due(db: sqlite3.Connection, now: datetime, late_after: timedelta) -> tuple[datetime | None, str]:
+    """When there is something to do, what time has just brought about included, and what it waits for; ``None`` for
+    never."""
+    _do_due(db, now, late_after)
+    at, cause = claiming.next_due(db, campaigns.running_ids(db), now)
+    others = ((sequences.next_due_at(db, now), "step"), (next_decision_at(db, now), "winner"))
+    return min([(at, cause), *others], key=lambda each: each[0] or datetime.max.replace(tzinfo=UTC))

@@ -1,7 +1,8 @@
 """When a campaign begins, and with whom.
 
 Beginning freezes the audience: everyone whom the query selects at that moment gets a row in the ledger, and nobody else
-ever joins. A scheduled campaign begins when a sender finds its time come; one that is much too late asks first.
+ever joins, unless it is a campaign that newcomers join. A scheduled campaign begins when a sender finds its time come;
+one that is much too late asks first.
 """
 
 from __future__ import annotations
@@ -12,12 +13,22 @@ from datetime import datetime, timedelta
 from aicmo.clock import parse_rfc3339
 from aicmo.crm.segments import select
 from aicmo.errors import QueryInvalid
-from aicmo.store import campaigns, deliveries
-from aicmo.store.campaigns import CampaignStatus
+from aicmo.publishing import variants
+from aicmo.store import campaigns, deliveries, sequences
+from aicmo.store.campaigns import Campaign, CampaignStatus
+from aicmo.store.messages import FIRST_STEP
+from aicmo.store.selection import And, Not, Selection
 
-FIRST_STEP = 1
-LATE_AFTER = timedelta(hours=12)
-"""A scheduled campaign later than this asks instead of firing: the laptop slept, or the database was restored."""
+JOIN_EVERY = timedelta(minutes=5)
+"""How often newcomers are looked for: the whole audience is asked for again."""
+
+
+def selection(db: sqlite3.Connection, audience: str, exclude: str, now: datetime) -> Selection:
+    """Whom one query selects and the other does not; an empty ``exclude`` excludes nobody. Raises ``QueryInvalid``."""
+    chosen = select(db, audience, now=now)
+    if not exclude.strip():
+        return chosen
+    return Selection(And((chosen.node, Not(select(db, exclude, now=now).node))))
 
 
 def begin(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
@@ -25,27 +36,56 @@ def begin(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
 
     Raises ``IllegalTransition``, and ``QueryInvalid`` when a segment that the audience names is not what it was.
     """
-    where, params = select(db, campaigns.get(db, campaign_id).audience, now=now).where()
+    campaign = campaigns.get(db, campaign_id)
+    chosen = selection(db, campaign.audience, campaign.exclude, now)
     campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
-    return deliveries.freeze(db, campaign_id, FIRST_STEP, where, params, now)
+    return _freeze(db, campaign, chosen, now)
 
 
-def start_due(db: sqlite3.Connection, now: datetime) -> None:
-    """Begin the scheduled campaigns whose time has come; pause those that are late, or cannot tell their audience."""
+def freeze_newcomers(db: sqlite3.Connection, campaign_id: int, now: datetime) -> None:
+    """Let whoever has come into the audience since enter a running campaign that newcomers join; nobody enters twice.
+
+    Raises ``QueryInvalid``.
+    """
+    campaign = campaigns.get(db, campaign_id)
+    if campaign.joins_at is not None and campaign.joins_at <= now:
+        _freeze(db, campaign, selection(db, campaign.audience, campaign.exclude, now), now)
+
+
+def _freeze(db: sqlite3.Connection, campaign: Campaign, chosen: Selection, now: datetime) -> int:
+    """Everybody who is not in the ledger into it, with their variant, and into the sequence where it is one."""
+    where, params = chosen.where()
+    audience = deliveries.freeze(db, campaign.id, FIRST_STEP, where, params, now)
+    variants.draw(db, campaign.id, now)
+    if campaign.kind == "sequence":
+        sequences.enter(db, campaign.id, now)
+    if campaign.joins_at is not None:
+        campaigns.set_joining(db, campaign.id, now + JOIN_EVERY)
+    return audience
+
+
+def start_due(db: sqlite3.Connection, now: datetime, late_after: timedelta) -> None:
+    """Begin the scheduled campaigns whose time has come; pause those that are late, or cannot tell their audience.
+
+    A campaign may say itself when it is late; ``late_after`` is for the others.
+    """
     for campaign_id in campaigns.due_ids(db, now):
         campaign = campaigns.get(db, campaign_id)
         assert campaign.scheduled_at is not None  # that is what made it due
         late = now - parse_rfc3339(campaign.scheduled_at)
-        if late > LATE_AFTER:
-            hours = int(late.total_seconds() // 3600)
-            campaigns.move(
-                db,
-                campaign_id,
-                CampaignStatus.PAUSED,
-                pause_reason=f"{hours} hours late; resume it to send all the same",
-            )
+        if late > (campaign.options.late_after or late_after):
+            why = f"missed its time, {_in_words(late)} late; resume it to send all the same, or give it another time"
+            campaigns.move(db, campaign_id, CampaignStatus.PAUSED, pause_reason=why)
             continue
         try:
             begin(db, campaign_id, now)
         except QueryInvalid as error:
             campaigns.move(db, campaign_id, CampaignStatus.PAUSED, pause_reason=error.message)
+
+
+def _in_words(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    for unit, length in (("day", 24 * 60), ("hour", 60)):
+        if minutes >= 2 * length:
+            return f"{minutes // length} {unit}s"
+    return "a minute" if minutes == 1 else f"{minutes} minutes"

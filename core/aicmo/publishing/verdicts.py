@@ -6,19 +6,31 @@ RFC 5321 4.2.1 (a 4xx may succeed later, a 5xx will not) and RFC 3463 (which par
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from aicmo.gateways.attempt import Applied, Attempt, Outcome
 from aicmo.gateways.chain_answer import ChainResult
+from aicmo.gateways.smtp_reply import is_domain_limit, says_full, says_nobody
 from aicmo.store.claiming import Verdict
 from aicmo.store.deliveries import State
 
-BACKOFF = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240, 480, 720, 720))
-"""Between the tries of a mailbox that says "later". The first suits greylisting; the sum is a day and a half."""
+BACKOFF = tuple(timedelta(minutes=m) for m in (5, 15, 30, 60, 120, 240, 480, 720, 720, 720))
+"""Between the tries of a mailbox that says "later". The first suits greylisting; the sum is a good two days: a letter
+may take four or five (RFC 5321 4.5.4.1), but news is old by then."""
 PROVIDER_BACKOFF = timedelta(seconds=30)
 """After every server failed: the mailbox is not to blame, and the servers' own cooling does the rest."""
-DEAD_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"})
-"""Enhanced codes (RFC 3463 3.2, RFC 7505) that say the address will never work: it is suppressed."""
+DEAD_ADDRESS = frozenset({"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "556"})
+"""Codes (RFC 3463 3.2, RFC 7504 and 7505) that say the address will never work: it is suppressed."""
+DISABLED = "5.2.1"
+"""A mailbox that is disabled (RFC 3463 3.3) is not tried again at once; said twice, it is suppressed."""
+_FULL_CODES = frozenset({"4.2.2", "5.2.2", "4.2.1", DISABLED})
+_BEFORE_RCPT = frozenset({"", "check", "connect", "tls", "ehlo", "starttls", "auth", "mail"})
+_ABOUT_THE_DOMAIN = re.compile(r"\bTSS0\d|\b(domain|destination)\b", re.IGNORECASE)
+"""Words of a server that slows us down for the sake of where the mail goes; the first is Yahoo's."""
+_DOMAIN_RATE = "4.7.28"
+"""An unusual rate of mail to the recipient's domain: what Google answers."""
 
 
 def verdict_of(result: ChainResult, *, attempts_before: int, let_go: bool, now: datetime) -> Verdict:
@@ -28,29 +40,41 @@ def verdict_of(result: ChainResult, *, attempts_before: int, let_go: bool, now: 
     is how often it was claimed before.
     """
     final = result.final
-    told = Verdict(State.SENT, final.provider, final.code, _reason(final), final.reference)
+    told = Verdict(State.SENT, final.provider, final.code, _reason(final), final.reference, cause=_cause(final))
     if any(attempt.applied is Applied.UNKNOWN for attempt in result.attempts):
-        return _as(told, State.UNKNOWN)
+        return replace(told, state=State.UNKNOWN, cause="")
     if final.applied is Applied.YES:
         return told
-    if final.outcome is Outcome.INPUT or final.permanent or (is_sender_fault(final) and final.code.startswith("5")):
-        return _as(told, State.FAILED)  # unchanged content is never offered twice to who refused it
+    refused_for_good = final.permanent or (final.code.startswith("5") and (is_sender_fault(final) or _disabled(final)))
+    if final.outcome is Outcome.INPUT or refused_for_good:
+        return replace(told, state=State.FAILED)  # unchanged content is never offered twice to who refused it
     if final.outcome in (Outcome.RECIPIENT, Outcome.CONTENT):
         if attempts_before >= len(BACKOFF):
-            return _as(told, State.FAILED, reason=f"given up after {attempts_before + 1} tries: {told.reason}")
-        return _as(told, State.DEFERRED, retry_at=_later(final.retry_at, now + BACKOFF[attempts_before]))
+            reason = f"given up after {attempts_before + 1} tries: {told.reason}"
+            return replace(told, state=State.FAILED, reason=reason)
+        return replace(told, state=State.DEFERRED, retry_at=_later(final.retry_at, now + BACKOFF[attempts_before]))
     if final.outcome in (Outcome.SKIPPED, Outcome.CANCELLED) and not let_go:
         return Verdict(State.QUEUED)
-    return _as(told, State.DEFERRED, retry_at=_later(result.retry_at, now + PROVIDER_BACKOFF))
+    return replace(told, state=State.DEFERRED, retry_at=_later(result.retry_at, now + PROVIDER_BACKOFF))
 
 
 def is_dead_address(attempt: Attempt) -> bool:
-    """Whether the server said that nobody will ever read mail there."""
-    return (
-        attempt.outcome is Outcome.RECIPIENT
-        and attempt.permanent
-        and any(part in DEAD_ADDRESS for part in attempt.code.split())
-    )
+    """Whether the server said that nobody will ever read mail there: by its code, or where it has none by its words."""
+    if attempt.outcome is not Outcome.RECIPIENT or not attempt.permanent:
+        return False
+    basic, _, enhanced = attempt.code.partition(" ")
+    if enhanced:
+        return enhanced in DEAD_ADDRESS
+    return basic in DEAD_ADDRESS or (attempt.phase == "rcpt" and says_nobody(attempt.detail))
+
+
+def slows_domain(attempt: Attempt) -> bool:
+    """Whether the server asks for less mail to where this one goes: then all who are there wait, nobody is blamed."""
+    if attempt.applied is not Applied.NO or attempt.phase in _BEFORE_RCPT or not attempt.code.startswith("4"):
+        return False
+    if attempt.outcome is Outcome.RATE_LIMITED:
+        return _DOMAIN_RATE in attempt.code.split() or bool(_ABOUT_THE_DOMAIN.search(attempt.detail))
+    return attempt.outcome is Outcome.RECIPIENT and is_domain_limit(attempt.detail)
 
 
 def is_sender_fault(attempt: Attempt) -> bool:
@@ -58,8 +82,31 @@ def is_sender_fault(attempt: Attempt) -> bool:
     return attempt.outcome is Outcome.CONTENT
 
 
-def _as(told: Verdict, state: State, *, reason: str | None = None, retry_at: datetime | None = None) -> Verdict:
-    return Verdict(state, told.provider, told.code, told.reason if reason is None else reason, told.reference, retry_at)
+def _disabled(attempt: Attempt) -> bool:
+    return attempt.outcome is Outcome.RECIPIENT and DISABLED in attempt.code.split()
+
+
+def _cause(final: Attempt) -> str:
+    """Whose fault it was, as one of ``deliveries.CAUSES``."""
+    if final.applied is not Applied.NO:
+        return ""
+    if slows_domain(final):
+        return "throttled"
+    match final.outcome:
+        case Outcome.INPUT:
+            return "message"
+        case Outcome.CONTENT:
+            return "content"
+        case Outcome.RECIPIENT if final.permanent:
+            return "address"
+        case Outcome.RECIPIENT:
+            return "mailbox" if _FULL_CODES & set(final.code.split()) or says_full(final.detail) else "later"
+        case Outcome.RATE_LIMITED:
+            return "throttled"
+        case Outcome.QUOTA:
+            return "limit"
+        case _:
+            return "server"
 
 
 def _reason(attempt: Attempt) -> str:

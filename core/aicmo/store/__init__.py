@@ -25,8 +25,12 @@ run::
 ``audiences``           whom a query selects right now
 ``deliveries``          the ledger: its states, and what a person does to it
 ``claiming``            the sender's way through it
+``gates``               what keeps a delivery back: hours, caps of a domain, how often
+``outcomes``            how a campaign fares; ``failures`` how a mailbox does, ``warming`` how an account does
 ``syncs``               which row of another CRM is whose, and what both sides said last
 ``unknown``             what in it nobody knows the outcome of
+``whereabouts``         whether this is still the database that last sent, or a copy of it
+``set_back``            its times, after the clock was set back
 ``health``              ``health.db``: the providers' state
 ``limits``, ``checks``  in the same file: what was used of limits and budgets; what self-checks found
 ======================  =============================================

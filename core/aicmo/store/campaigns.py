@@ -1,7 +1,7 @@
 """Campaigns: who is to hear what, and how far it has come.
 
 The status is what the person or the program decided; ``finished`` is not stored but computed: a running campaign none
-of whose deliveries is still open has finished.
+of whose deliveries is still open, and in whose sequence nobody is under way or may still join, has finished.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from aicmo.clock import rfc3339
+from aicmo.clock import parse_rfc3339, rfc3339
 from aicmo.errors import IllegalTransition, NotFound
+from aicmo.store import campaign_options
+from aicmo.store.campaign_options import AS_USUAL, CampaignOptions
 
 
 class CampaignStatus(StrEnum):
@@ -30,9 +32,12 @@ class CampaignStatus(StrEnum):
 MOVES: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
     CampaignStatus.DRAFT: frozenset({CampaignStatus.APPROVED}),
     CampaignStatus.APPROVED: frozenset({CampaignStatus.SCHEDULED, CampaignStatus.RUNNING, CampaignStatus.CANCELLED}),
-    CampaignStatus.SCHEDULED: frozenset({CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}),
+    CampaignStatus.SCHEDULED: frozenset(
+        {CampaignStatus.SCHEDULED, CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.CANCELLED}
+    ),
     CampaignStatus.RUNNING: frozenset({CampaignStatus.PAUSED, CampaignStatus.CANCELLED}),
-    CampaignStatus.PAUSED: frozenset({CampaignStatus.RUNNING, CampaignStatus.CANCELLED}),
+    # One that was paused before it began, because it was late, can be given another time.
+    CampaignStatus.PAUSED: frozenset({CampaignStatus.SCHEDULED, CampaignStatus.RUNNING, CampaignStatus.CANCELLED}),
     # A finished campaign runs again when deliveries of it are queued once more.
     CampaignStatus.FINISHED: frozenset({CampaignStatus.RUNNING}),
     CampaignStatus.CANCELLED: frozenset(),
@@ -48,6 +53,13 @@ class Campaign:
     content_id: int
     audience: str
     """A contact query; read anew until the campaign starts, frozen into deliveries then."""
+    exclude: str
+    """A contact query: whom it selects gets nothing of it. Empty excludes nobody."""
+    kind: str
+    """``once``, or ``sequence``."""
+    joins_at: datetime | None
+    """When newcomers to the audience are looked for next; ``None``: nobody joins after the start."""
+    options: CampaignOptions
     pause_reason: str
     """Why the program itself paused it; empty when a person did."""
     version_id: int | None
@@ -57,24 +69,47 @@ class Campaign:
     created_at: str
     scheduled_at: str | None
     started_at: str | None
+    resumed_at: str | None
+    """When a person last let it go on; what was before does not pause it again."""
 
 
 _SELECT = """
 SELECT campaign.*, status = 'running' AND NOT EXISTS (
     SELECT 1 FROM delivery WHERE campaign_id = campaign.id AND state IN ('queued', 'claimed', 'sending', 'deferred')
+) AND joins_at IS NULL AND NOT EXISTS (
+    SELECT 1 FROM enrolment WHERE campaign_id = campaign.id AND state = 'active'
 ) AS finished
 FROM campaign
 """
 
 
-def create(db: sqlite3.Connection, name: str, content_id: int, audience: str, now: datetime) -> int:
+def create(
+    db: sqlite3.Connection,
+    name: str,
+    content_id: int,
+    audience: str,
+    now: datetime,
+    *,
+    exclude: str = "",
+    options: CampaignOptions = AS_USUAL,
+) -> int:
     """Insert a draft; the new id."""
     cursor = db.execute(
-        "INSERT INTO campaign (name, content_id, audience, created_at) VALUES (?, ?, ?, ?)",
-        (name, content_id, audience, rfc3339(now)),
+        "INSERT INTO campaign (name, content_id, audience, exclude, options, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        (name, content_id, audience, exclude, campaign_options.to_json(options), rfc3339(now)),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def change(
+    db: sqlite3.Connection, campaign_id: int, name: str, audience: str, exclude: str, options: CampaignOptions
+) -> None:
+    """Another name, audience and choices, of a campaign that has not begun."""
+    db.execute(
+        "UPDATE campaign SET name = ?, audience = ?, exclude = ?, options = ? WHERE id = ?",
+        (name, audience, exclude, campaign_options.to_json(options), campaign_id),
+    )
 
 
 def get(db: sqlite3.Connection, campaign_id: int) -> Campaign:
@@ -117,8 +152,37 @@ def fix_what_is_sent(
     )
 
 
+def fix_version(db: sqlite3.Connection, campaign_id: int, version_id: int) -> None:
+    """Another first message, of a campaign that goes on."""
+    db.execute("UPDATE campaign SET version_id = ? WHERE id = ?", (version_id, campaign_id))
+
+
+def set_content(db: sqlite3.Connection, campaign_id: int, content_id: int) -> None:
+    db.execute("UPDATE campaign SET content_id = ? WHERE id = ?", (content_id, campaign_id))
+
+
+def set_kind(db: sqlite3.Connection, campaign_id: int, kind: str) -> None:
+    db.execute("UPDATE campaign SET kind = ? WHERE id = ?", (kind, campaign_id))
+
+
+def set_joining(db: sqlite3.Connection, campaign_id: int, at: datetime | None) -> None:
+    """When newcomers are looked for next; ``None``: never."""
+    db.execute("UPDATE campaign SET joins_at = ? WHERE id = ?", (rfc3339(at) if at else None, campaign_id))
+
+
 def set_schedule(db: sqlite3.Connection, campaign_id: int, at: datetime) -> None:
     db.execute("UPDATE campaign SET scheduled_at = ? WHERE id = ?", (rfc3339(at), campaign_id))
+
+
+def resumed(db: sqlite3.Connection, campaign_id: int, now: datetime) -> None:
+    """A person let it go on."""
+    db.execute("UPDATE campaign SET resumed_at = ? WHERE id = ?", (rfc3339(now), campaign_id))
+
+
+def has_begun(db: sqlite3.Connection, campaign_id: int) -> bool:
+    """Whether its audience is frozen."""
+    row = db.execute("SELECT EXISTS (SELECT 1 FROM delivery WHERE campaign_id = ?)", (campaign_id,)).fetchone()
+    return bool(row[0])
 
 
 def due_ids(db: sqlite3.Connection, now: datetime) -> list[int]:
@@ -134,10 +198,15 @@ def _campaign(row: sqlite3.Row) -> Campaign:
         status=CampaignStatus.FINISHED if row["finished"] else CampaignStatus(row["status"]),
         content_id=row["content_id"],
         audience=row["audience"],
+        exclude=row["exclude"],
+        kind=row["kind"],
+        joins_at=parse_rfc3339(row["joins_at"]) if row["joins_at"] else None,
+        options=campaign_options.from_json(row["options"]),
         pause_reason=row["pause_reason"],
         version_id=row["version_id"],
         sender=json.loads(row["sender"]) if row["sender"] else {},
         created_at=row["created_at"],
         scheduled_at=row["scheduled_at"],
         started_at=row["started_at"],
+        resumed_at=row["resumed_at"],
     )

@@ -10,11 +10,13 @@ import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from aicmo.clock import parse_rfc3339, rfc3339
+from aicmo.store import campaign_options, sequences
 from aicmo.store.audiences import filled_values
 from aicmo.store.deliveries import PLACEHOLDERS, State, move
+from aicmo.store.gates import LIMIT_WINDOWS, Gatekeeper, Gates, Held, Limits, Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Claimed:
     step: int
     variant: str
     """Of its content; empty where there is only one."""
+    version_id: int
+    """What it says: a running campaign has fixed that, and an edit of a running sequence fixes it anew."""
     address: str
     attempts: int
     """Before this one."""
@@ -51,47 +55,101 @@ class Verdict:
     """One of ``deliveries.CAUSES``, where there is one."""
 
 
-def claim(db: sqlite3.Connection, campaign_id: int, now: datetime, *, most: int) -> list[Claimed]:
+SETTLED_AT_ONCE = 1000
+"""How many deliveries a claim puts off or takes out of the way at most, so that nobody waits long for the database. The
+next claim goes on where it stopped."""
+PEEKED = 200
+"""How many a claim reads at once where one after the other is put off."""
+
+
+def claim(
+    db: sqlite3.Connection, campaign_id: int, now: datetime, *, most: int, gates: Gates | None = None
+) -> list[Claimed]:
     """Take the next deliveries that are due, ``most`` of them at most; none when the campaign is not running.
 
-    Suppression and the campaign's status are looked at here, in the claim's own transaction. Those found suppressed,
-    and those whose contact is gone, are settled on the way.
+    Suppression, the campaign's status, its hours and ``gates`` are looked at here, in the claim's own transaction.
+    Those found suppressed, those whose contact is gone, and those before a closed gate are settled on the way.
     """
-    if not _is_running(db, campaign_id):
+    campaign = db.execute("SELECT status, kind, options FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
+    if campaign is None or campaign["status"] != "running":
         return []
+    gates, options = gates or Gates(), campaign_options.from_json(campaign["options"])
+    is_sequence, keeper = campaign["kind"] == "sequence", None
+    if not gates.open or options.window is not None:
+        keeper = Gatekeeper(db, gates, options, is_sequence=is_sequence, now=now)
     claimed: list[Claimed] = []
-    while len(claimed) < most and (rows := _next_due(db, campaign_id, now, most - len(claimed))):
-        taken = []
+    settled, size = 0, most
+    while len(claimed) < most and settled < SETTLED_AT_ONCE:
+        rows = _next_due(db, campaign_id, now, size)
+        taken: list[Claimed] = []
+        put_off: dict[Held, list[int]] = {}
         for row in rows:
+            if len(claimed) + len(taken) == most:
+                break
             if row["contact_id"] is None:
-                move(db, row["id"], State.CANCELLED, now, reason="the contact was deleted")
+                held = Held(State.CANCELLED, "", "the contact was deleted", None)
             elif row["suppressed"]:
-                move(db, row["id"], State.SUPPRESSED, now, reason=row["suppressed"])
+                held = Held(State.SUPPRESSED, "", row["suppressed"], None)
+            elif is_sequence and (because := sequences.stopped_by(db, campaign_id, row["contact_id"])):
+                held = Held(State.CANCELLED, "stopped", because, None)
             else:
-                taken.append(row)
-        _take(db, [row["id"] for row in taken], now)
-        claimed += [_claimed(row, campaign_id) for row in taken]
+                found = _claimed(row, campaign_id)
+                waits = keeper.held(row, found.values) if keeper else None
+                if waits is None:
+                    taken.append(found)
+                    continue
+                held = waits
+            put_off.setdefault(held, []).append(row["id"])
+        for held, ids in put_off.items():
+            _put_off(db, ids, held, now)
+            settled += len(ids)
+        _take(db, [each.id for each in taken], now)
+        claimed += taken
+        if len(rows) < size:
+            break
+        size = most - len(claimed) if taken else min(4 * size, PEEKED)
     return claimed
 
 
 def _next_due(db: sqlite3.Connection, campaign_id: int, now: datetime, most: int) -> list[sqlite3.Row]:
-    """The queued ones, or when there are none, the deferred ones whose time has come."""
-    rows: list[sqlite3.Row] = []
-    for condition, params in (("state = 'queued'", ()), ("state = 'deferred' AND retry_at <= ?", (rfc3339(now),))):
-        rows = db.execute(
-            f"""SELECT delivery.id, delivery.step, delivery.variant, delivery.address, delivery.contact_id,
-                       delivery.attempts, delivery.claim,
-                       suppression.reason AS suppressed, contact.email, contact.first_name,
-                       contact.last_name, contact.company, contact.title, contact.phone, contact.domain, contact.stage,
-                       contact.fields
-                FROM delivery LEFT JOIN contact ON contact.id = delivery.contact_id
-                     LEFT JOIN suppression ON suppression.key = suppression_key(delivery.address)
-                WHERE delivery.campaign_id = ? AND delivery.{condition} ORDER BY delivery.id LIMIT ?""",
-            (campaign_id, *params, most),
-        ).fetchall()
-        if rows:
-            break
-    return rows
+    """The deferred ones whose time has come, then the queued ones: who was told to wait does not wait for all others
+    too."""
+    return db.execute(
+        """WITH due (id) AS (
+               SELECT * FROM (SELECT id FROM delivery WHERE campaign_id = ?1 AND state = 'deferred' AND retry_at <= ?2
+                              ORDER BY retry_at LIMIT ?3)
+               UNION ALL
+               SELECT * FROM (SELECT id FROM delivery WHERE campaign_id = ?1 AND state = 'queued'
+                              ORDER BY id LIMIT ?3))
+           SELECT delivery.id, delivery.state, delivery.step, delivery.variant, delivery.address,
+                  coalesce((SELECT version_id FROM campaign_message AS said WHERE said.campaign_id = ?1
+                                   AND said.step = delivery.step AND said.variant = delivery.variant),
+                           (SELECT version_id FROM campaign WHERE id = ?1)) AS version_id,
+                  delivery.domain AS goes_to, delivery.contact_id, delivery.attempts, delivery.claim,
+                  suppression.reason AS suppressed, contact.email, contact.first_name,
+                  contact.last_name, contact.company, contact.title, contact.phone, contact.domain,
+                  contact.stage, contact.fields
+           FROM due CROSS JOIN delivery USING (id) LEFT JOIN contact ON contact.id = delivery.contact_id
+                LEFT JOIN suppression ON suppression.key = suppression_key(delivery.address)
+           LIMIT ?3""",
+        (campaign_id, rfc3339(now), most),
+    ).fetchall()
+
+
+def _put_off(db: sqlite3.Connection, ids: Sequence[int], held: Held, now: datetime) -> None:
+    """Out of the way, until the gate opens or for good. They were not tried, so no attempt is counted."""
+    db.execute(
+        f"""UPDATE delivery SET state = ?, at = ?, code = '', reason = ?, cause = ?, retry_at = ?
+            WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({PLACEHOLDERS[held.state]})""",
+        (
+            held.state,
+            rfc3339(now),
+            held.reason,
+            held.cause,
+            rfc3339(held.until) if held.until else None,
+            json.dumps(ids),
+        ),
+    )
 
 
 def _take(db: sqlite3.Connection, ids: Sequence[int], now: datetime) -> None:
@@ -109,6 +167,7 @@ def _claimed(row: sqlite3.Row, campaign_id: int) -> Claimed:
         campaign_id=campaign_id,
         step=row["step"],
         variant=row["variant"],
+        version_id=row["version_id"],
         address=row["address"],
         attempts=row["attempts"],
         claim=row["claim"] + 1,
@@ -122,18 +181,11 @@ class Refusal:
     """Why a body must not leave now."""
 
     why: str
-    """``stopped`` (the campaign does not run), ``suppressed``, or ``limit``."""
+    """``stopped`` (the campaign does not run), ``suppressed``, ``limit`` (of the provider), or ``domain`` (a cap of the
+    receiving one)."""
     detail: str
     until: datetime | None = None
-    """For ``limit``: when there is room again."""
-
-
-LIMIT_WINDOWS = {
-    "second": timedelta(seconds=1),
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-}
+    """For ``limit`` and ``domain``: when there is room again."""
 
 
 def let_go(
@@ -141,14 +193,15 @@ def let_go(
     delivery: Claimed,
     message_id: str,
     provider: str,
-    limits: Mapping[str, int],
+    limits: Limits,
     now: datetime,
+    gates: Gates | None = None,
 ) -> Refusal | None:
     """The write before the body: the row is ``sending`` with its Message-ID once this is committed.
 
-    The campaign's status, suppression and the provider's throttles are looked at once more, in the same transaction; a
-    ``Refusal`` means that nothing was written and the body must stay. The throttles are counted from the ledger itself,
-    so they hold over restarts and processes.
+    The campaign's status, suppression, the receiving domain's caps and the provider's throttles are looked at once
+    more, in the same transaction; a ``Refusal`` means that nothing was written and the body must stay. All are counted
+    from the ledger itself, so they hold over restarts and processes.
     """
     status, suppressed = db.execute(
         """SELECT (SELECT status FROM campaign WHERE id = ?),
@@ -159,8 +212,10 @@ def let_go(
         return Refusal("stopped", "the campaign does not run")
     if suppressed:
         return Refusal("suppressed", suppressed)
+    if gates is not None and gates.domains and (refusal := _domain_full(db, delivery.address, gates, now)):
+        return refusal
     for window, most in limits.items():
-        room_at = _room_at(db, provider, LIMIT_WINDOWS[window], most, now)
+        room_at = _room_at(db, "provider", provider, window, most, now)
         if room_at is not None:
             return Refusal("limit", f"{most} a {window} reached", room_at)
     sending = {"provider": provider, "message_id": message_id, "sending_at": rfc3339(now)}
@@ -168,14 +223,24 @@ def let_go(
     return None
 
 
-def _room_at(db: sqlite3.Connection, provider: str, window: timedelta, most: int, now: datetime) -> datetime | None:
-    """When ``provider`` may send again under "``most`` per ``window``"; ``None`` when it may now."""
+def _domain_full(db: sqlite3.Connection, address: str, gates: Gates, now: datetime) -> Refusal | None:
+    domain = address.rpartition("@")[2]
+    for window, most in gates.caps(domain).items():
+        if _room_at(db, "domain", domain, window, most, now) is not None:
+            slot = Slots(db, gates, now).take(domain, anew=False)
+            return Refusal("domain", f"{most} a {window} to {domain} reached", slot or now)
+    return None
+
+
+def _room_at(db: sqlite3.Connection, column: str, value: str, window: str, most: int, now: datetime) -> datetime | None:
+    """When a provider may send, or a domain be sent to, again under "``most`` a ``window``"; ``None``: now."""
+    span = LIMIT_WINDOWS[window]
     row = db.execute(
-        """SELECT sending_at FROM delivery WHERE provider = ? AND sending_at > ?
-           ORDER BY sending_at DESC LIMIT 1 OFFSET ?""",
-        (provider, rfc3339(now - window), most - 1),
+        f"""SELECT sending_at FROM delivery WHERE {column} = ? AND sending_at > ?
+            ORDER BY sending_at DESC LIMIT 1 OFFSET ?""",
+        (value, rfc3339(now - span), most - 1),
     ).fetchone()
-    return parse_rfc3339(row["sending_at"]) + window if row else None
+    return parse_rfc3339(row["sending_at"]) + span if row else None
 
 
 def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: datetime) -> None:
@@ -195,8 +260,17 @@ def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: dat
         retry_at=rfc3339(verdict.retry_at) if verdict.retry_at else None,
         **known,
     )
-    if verdict.state is State.QUEUED:  # it was taken and not tried
+    if verdict.state is State.QUEUED or verdict.cause == "limit":  # it was taken and not tried
         db.execute("UPDATE delivery SET attempts = attempts - 1 WHERE id = ?", (delivery.id,))
+    if verdict.state in (State.QUEUED, State.DEFERRED):
+        db.execute(
+            f"UPDATE delivery SET state = 'cancelled', at = ? WHERE id = ? AND {_CANCELLED}",
+            (rfc3339(now), delivery.id),
+        )
+
+
+_CANCELLED = "campaign_id IN (SELECT id FROM campaign WHERE status = 'cancelled')"
+"""What comes back to wait in a campaign that was cancelled meanwhile is cancelled too: nobody would take it again."""
 
 
 def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
@@ -215,6 +289,7 @@ def recover(db: sqlite3.Connection, now: datetime) -> tuple[int, int]:
         f"UPDATE delivery SET state = 'queued', attempts = attempts - 1, at = ? WHERE state = 'claimed' AND {every}",
         (stamp,),
     )
+    db.execute(f"UPDATE delivery SET state = 'cancelled', at = ? WHERE state = 'queued' AND {_CANCELLED}", (stamp,))
     return unknown.rowcount, queued.rowcount
 
 
@@ -228,17 +303,15 @@ def due_now(db: sqlite3.Connection, now: datetime) -> int:
     return int(found.fetchone()[0])
 
 
-def next_due_at(db: sqlite3.Connection, campaign_ids: Sequence[int], now: datetime) -> datetime | None:
-    """When these campaigns have something to send: now, or when the first deferred one is due; ``None`` for never."""
+def next_due(db: sqlite3.Connection, campaign_ids: Sequence[int], now: datetime) -> tuple[datetime | None, str]:
+    """When these campaigns have something to send, and what it waits for (one of ``CAUSES``, or empty).
+
+    It is now, or when the first deferred one is due; ``None`` for never.
+    """
     marks = ", ".join("?" * len(campaign_ids))
     queued = f"SELECT EXISTS (SELECT 1 FROM delivery WHERE state = 'queued' AND campaign_id IN ({marks}))"
     if db.execute(queued, tuple(campaign_ids)).fetchone()[0]:
-        return now
-    deferred = f"SELECT min(retry_at) FROM delivery WHERE state = 'deferred' AND campaign_id IN ({marks})"
+        return now, ""
+    deferred = f"SELECT min(retry_at) AS at, cause FROM delivery WHERE state = 'deferred' AND campaign_id IN ({marks})"
     row = db.execute(deferred, tuple(campaign_ids)).fetchone()
-    return parse_rfc3339(row[0]) if row[0] else None
-
-
-def _is_running(db: sqlite3.Connection, campaign_id: int) -> bool:
-    row = db.execute("SELECT status FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
-    return row is not None and row["status"] == "running"
+    return (parse_rfc3339(row["at"]), row["cause"]) if row["at"] else (None, "")

@@ -37,12 +37,15 @@ class State(StrEnum):
 
 
 MOVES: Mapping[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.CLAIMED, State.DEFERRED, State.SUPPRESSED, State.CANCELLED}),
+    # A restored ledger may believe that something waits which has gone: it is unknown until evidence settles it.
+    State.QUEUED: frozenset({State.CLAIMED, State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED}),
     State.CLAIMED: frozenset(
         {State.SENDING, State.QUEUED, State.DEFERRED, State.FAILED, State.SUPPRESSED, State.CANCELLED}
     ),
     State.SENDING: frozenset({State.SENDING, State.SENT, State.DEFERRED, State.FAILED, State.UNKNOWN}),
-    State.DEFERRED: frozenset({State.CLAIMED, State.SUPPRESSED, State.CANCELLED}),
+    State.DEFERRED: frozenset(
+        {State.CLAIMED, State.QUEUED, State.DEFERRED, State.UNKNOWN, State.SUPPRESSED, State.CANCELLED}
+    ),
     State.FAILED: frozenset({State.QUEUED}),
     State.UNKNOWN: frozenset({State.SENT, State.FAILED, State.QUEUED}),
     State.SENT: frozenset({State.BOUNCED}),
@@ -54,6 +57,7 @@ MOVES: Mapping[State, frozenset[State]] = {
 CAUSES: Mapping[str, str] = {
     "address": "nobody reads mail there",
     "mailbox": "the mailbox takes no more",
+    "later": "the receiving side said later",
     "content": "refused for what it says or who sends it",
     "message": "the message could not be built",
     "server": "no server could take it",
@@ -62,6 +66,7 @@ CAUSES: Mapping[str, str] = {
     "hours": "outside the hours for sending",
     "frequency": "has had enough mail for now",
     "holdout": "held out, to compare with",
+    "variant": "its variant goes later",
     "winner": "waits for the better variant",
     "stopped": "left the sequence",
 }
@@ -106,10 +111,15 @@ class Delivery:
     provider: str
     code: str
     reason: str
+    cause: str
+    """One of ``CAUSES``, or empty."""
     attempts: int
     retry_at: str
     at: str
     """Of the last change."""
+    step: int = 1
+    variant: str = ""
+    """Empty where there are none."""
 
 
 # --- the audience, frozen ------------------------------------------------------------------------------------------
@@ -156,12 +166,22 @@ def cancel_open(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
     ).rowcount
 
 
-def retry_failed(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
-    """Queue the failed ones again, and only those. How many."""
-    return db.execute(
-        """UPDATE delivery SET state = 'queued', reason = '', code = '', attempts = 0, retry_at = NULL, at = ?
-           WHERE campaign_id = ? AND state = 'failed'""",
+def look_at_hours_anew(db: sqlite3.Connection, campaign_id: int, now: datetime) -> None:
+    """Queue those that wait for hours which are other ones now; the sender finds out until when."""
+    db.execute(
+        """UPDATE delivery SET state = 'queued', reason = '', cause = '', retry_at = NULL, at = ?
+           WHERE campaign_id = ? AND state = 'deferred' AND cause = 'hours'""",
         (rfc3339(now), campaign_id),
+    )
+
+
+def retry_failed(db: sqlite3.Connection, campaign_id: int, now: datetime, *, cause: str = "") -> int:
+    """Queue the failed ones again, and only those; with a ``cause``, those that failed for it. How many."""
+    return db.execute(
+        """UPDATE delivery SET state = 'queued', reason = '', code = '', cause = '', attempts = 0, retry_at = NULL,
+                  at = ?
+           WHERE campaign_id = ? AND state = 'failed' AND ? IN ('', cause)""",
+        (rfc3339(now), campaign_id, cause),
     ).rowcount
 
 
@@ -198,21 +218,71 @@ def settle_by_evidence(db: sqlite3.Connection, delivery_id: int, message_id: str
     return bool(changed)
 
 
+def doubt(db: sqlite3.Connection, delivery_id: int, message_id: str, now: datetime) -> bool:
+    """A copy of this database may have sent it under this Message-ID, so one that waits is ``UNKNOWN``.
+
+    ``False`` when it does not wait any more.
+    """
+    assert State.UNKNOWN in MOVES[State.QUEUED] & MOVES[State.DEFERRED]
+    changed = db.execute(
+        """UPDATE delivery SET state = 'unknown', message_id = ?, at = ?, retry_at = NULL
+           WHERE id = ? AND state IN ('queued', 'deferred')""",
+        (message_id, rfc3339(now), delivery_id),
+    ).rowcount
+    return bool(changed)
+
+
 def listed(
-    db: sqlite3.Connection, campaign_id: int, *, state: State | None = None, offset: int = 0, limit: int = -1
+    db: sqlite3.Connection,
+    campaign_id: int,
+    *,
+    state: State | None = None,
+    cause: str = "",
+    address: str = "",
+    offset: int = 0,
+    limit: int = -1,
 ) -> list[Delivery]:
-    """Rows of the ledger in the audience's order. ``limit`` -1 means all. ``queued`` includes the claimed."""
+    """Rows of the ledger in the audience's order. ``limit`` -1 means all. ``queued`` includes the claimed; ``address``
+    may be a part of one."""
+    where, params = _chosen(campaign_id, state, cause, address)
+    rows = db.execute(
+        f"SELECT delivery.*, {_EMAIL} AS email {where} ORDER BY delivery.id LIMIT ? OFFSET ?",
+        (*params, limit, offset),
+    )
+    return [_delivery(row) for row in rows]
+
+
+def counted(
+    db: sqlite3.Connection, campaign_id: int, *, state: State | None = None, cause: str = "", address: str = ""
+) -> int:
+    """How many rows ``listed`` would give."""
+    where, params = _chosen(campaign_id, state, cause, address)
+    return int(db.execute(f"SELECT count(*) {where}", params).fetchone()[0])
+
+
+def causes(db: sqlite3.Connection, campaign_id: int, state: State | None = None) -> dict[str, int]:
+    """How many rows have which cause (a word of ``CAUSES``), the most frequent first; those without one left out."""
+    where, params = _chosen(campaign_id, state, "", "")
+    return dict(
+        db.execute(f"SELECT cause, count(*) {where} AND cause <> '' GROUP BY cause ORDER BY count(*) DESC", params)
+    )
+
+
+_EMAIL = "coalesce(contact.email, delivery.address)"
+
+
+def _chosen(campaign_id: int, state: State | None, cause: str, address: str) -> tuple[str, list[object]]:
     states = [state] if state else list(State)
     if state == State.QUEUED:
         states.append(State.CLAIMED)
-    rows = db.execute(
-        f"""SELECT delivery.*, coalesce(contact.email, delivery.address) AS email
-            FROM delivery LEFT JOIN contact ON contact.id = delivery.contact_id
-            WHERE campaign_id = ? AND state IN ({", ".join("?" * len(states))})
-            ORDER BY delivery.id LIMIT ? OFFSET ?""",
-        (campaign_id, *states, limit, offset),
-    )
-    return [_delivery(row) for row in rows]
+    where = f"""FROM delivery LEFT JOIN contact ON contact.id = delivery.contact_id
+                WHERE campaign_id = ? AND state IN ({", ".join("?" * len(states))})"""
+    params: list[object] = [campaign_id, *states]
+    if cause:
+        where, params = f"{where} AND cause = ?", [*params, cause]
+    if address:
+        where, params = f"{where} AND instr(lower({_EMAIL}), lower(?))", [*params, address]
+    return where, params
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:
@@ -224,9 +294,12 @@ def _delivery(row: sqlite3.Row) -> Delivery:
         provider=row["provider"] or "",
         code=row["code"],
         reason=row["reason"],
+        cause=row["cause"],
         attempts=row["attempts"],
         retry_at=row["retry_at"] or "",
         at=row["at"],
+        step=row["step"],
+        variant=row["variant"],
     )
 
 

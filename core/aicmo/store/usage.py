@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime
 
 from aicmo.clock import rfc3339
-from aicmo.store.claiming import LIMIT_WINDOWS
+from aicmo.store.gates import LIMIT_WINDOWS
 
 
 def sent_within(db: sqlite3.Connection, provider: str, window: str, most: int, now: datetime) -> int:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import aiosmtplib
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, AuthNeeded
@@ -32,7 +32,7 @@ from aicmo.gateways.mail import BeforeBody, OutgoingMail
 from aicmo.gateways.oauth import OAuthSettings, TokenKeeper, goes_with_xoauth2
 from aicmo.gateways.pool import Pool
 from aicmo.gateways.sasl import as_echoed
-from aicmo.gateways.settings import Limits
+from aicmo.gateways.settings import Limits, WarmUp, WarmUpTable, warm_up_caps
 from aicmo.gateways.smtp_reply import Reply, asked_to_wait_until, judge, read_reply
 from aicmo.gateways.smtp_session import SmtpSession
 from aicmo.gateways.tls import tls_problem, verifying_context
@@ -74,12 +74,19 @@ class SmtpSettings(BaseModel):
     final_reply_seconds: float = Field(default=600, gt=0)
     """For the answer to the final dot."""
     limits: Limits = Limits()
+    warm_up: WarmUp | WarmUpTable | None = None
+    """For a new account: so many a day at first, more on each day of sending."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's, for a private authority."""
     hostname: str = Field(default="[127.0.0.1]", pattern=r"^[\x21-\x7e]+$")
     """Our name in EHLO. The default, an address literal, needs no name lookup and tells nothing of this machine."""
 
     _oauth_is_shown = field_validator("oauth")(goes_with_xoauth2)
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> SmtpSettings:
+        warm_up_caps(self.warm_up, self.limits)
+        return self
 
 
 class SmtpProvider:
@@ -112,6 +119,7 @@ class SmtpProvider:
         self._asking = asyncio.Lock()
         self._clock = clock
         self._limits = settings.limits.model_dump(exclude_none=True)
+        self._warm_up = warm_up_caps(settings.warm_up, settings.limits)
         self._tls: ssl.SSLContext | None = None
         self._pool: Pool[SmtpSession] = Pool(
             size=settings.connections,
@@ -129,6 +137,11 @@ class SmtpProvider:
     def limits(self) -> Mapping[str, int]:
         """Span of time -> how many messages may leave in it; only the spans that are limited."""
         return self._limits
+
+    @property
+    def warm_up(self) -> tuple[int, ...]:
+        """Messages a day while the account is new: on its first day of sending, its second ...; empty for none."""
+        return self._warm_up
 
     def fingerprint(self) -> str:
         """See ``Provider``. Of the password only 16 bits go in: enough to see it change, too few to guess it from."""
