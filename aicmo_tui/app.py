@@ -20,7 +20,7 @@ from aicmo.errors import AicmoError
 from aicmo.text import one_line
 from aicmo_tui.enriching import Enriching
 from aicmo_tui.keys import app_bindings
-from aicmo_tui.present import TITLE, line, people
+from aicmo_tui.present import TITLE, line, people, value
 from aicmo_tui.screens import FIRST, OPENING, SCREENS, factory, load
 from aicmo_tui.sending import Sending
 from aicmo_tui.theme import DARK, THEMES
@@ -173,9 +173,10 @@ class AicmoApp(UnbrokenApp):
     def open_campaign(self, campaign_id: int) -> None:
         """The campaigns screen, with this one open in it."""
         from aicmo_tui.screens.campaign import CampaignScreen
+        from aicmo_tui.screens.frame import OneCampaign
 
         self.switch_mode("campaigns")
-        if isinstance(self.screen, CampaignScreen):
+        while isinstance(self.screen, OneCampaign):
             self.pop_screen()
         self.push_screen(CampaignScreen(campaign_id))
 
@@ -214,15 +215,27 @@ class AicmoApp(UnbrokenApp):
         yield from system_commands(self, screen)
 
     async def action_quit(self) -> None:
-        if not self.sending.under_way and not self.enriching.under_way:
-            self.exit()
-            return
-        converse(self, self._quit_after_asking)
+        converse(self, self._quit)
 
-    async def _quit_after_asking(self) -> None:
+    async def _put_away(self) -> bool:
+        """Have every screen save what it holds; whether the app may be left."""
+        from aicmo_tui.screens.frame import Frame
+        from aicmo_tui.widgets.dialogs import confirm
+
+        try:
+            for screen in [each for stack in self._screen_stacks.values() for each in stack if isinstance(each, Frame)]:
+                await screen.put_away()
+        except AicmoError as error:
+            question = line("What was written last cannot be saved. Leave without it?")
+            return bool(await self.push_screen_wait(confirm(question, "Leave", details=value(error.message))))
+        return True
+
+    async def _quit(self) -> None:
         from aicmo_tui.standing import still_to_go
         from aicmo_tui.widgets.dialogs import confirm
 
+        if not await self._put_away():
+            return
         if not self.sending.under_way:
             await self.enriching.stop()
             self.exit()
@@ -267,4 +280,4 @@ class AicmoApp(UnbrokenApp):
 def build_parts(workspace: Workspace) -> None:
     """Have the workspace build what every screen reads. What is wrong with it is told to whoever asks."""
     with contextlib.suppress(AicmoError):
-        workspace.crm, workspace.publishing  # noqa: B018 - looking builds them
+        workspace.crm, workspace.contents, workspace.publishing  # noqa: B018 - looking builds them

@@ -143,6 +143,13 @@ def day_and_time(moment: datetime) -> str:
     return f"{moment.astimezone():%a %d %b %H:%M}"
 
 
+def near_time(moment: datetime, now: datetime) -> str:
+    """The clock alone today, ``Mon 09:00`` within a week, else ``01 Dec 09:00``."""
+    at, today = moment.astimezone(), now.astimezone().date()
+    days = abs((at.date() - today).days)
+    return f"{at:%H:%M}" if not days else f"{at:%a %H:%M}" if days < 7 else f"{at:%d %b %H:%M}"
+
+
 def ago(moment: datetime | None, now: datetime) -> str:
     """``3 h`` since ``moment``, ``in 3 h`` until it; ``-`` when there is none."""
     if moment is None:

@@ -36,6 +36,7 @@ SCREENS = {
         "aicmo_tui.screens.campaigns:CampaignsScreen", "f6", "Campaigns", "Who got it, who did not, and why?"
     ),
     "analytics": Entry("aicmo_tui.screens.analytics:AnalyticsScreen", "f8", "Analytics", "What came of it?"),
+    "calendar": Entry("aicmo_tui.screens.calendar:CalendarScreen", "f9", "Calendar", "What goes out when?"),
 }
 OVER = {
     "duplicates": Entry(

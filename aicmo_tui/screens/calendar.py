@@ -134,6 +134,14 @@ passed stands on top until you decide about it: `r` gives it, or one that is to 
     def on_day_grid_asked(self) -> None:
         self.table.focus()
 
+    def on_lazy_table_moved(self) -> None:
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what is to begin can be given another time."""
+        entry = self.table.row if action == "reschedule" and self.is_mounted else None
+        return action != "reschedule" or (entry is not None and entry.kind in (Kind.LATE, Kind.START))
+
     def on_lazy_table_opened(self, event: LazyTable.Opened) -> None:
         entry: Entry = event.row
         if entry.campaign_id:
@@ -158,10 +166,8 @@ passed stands on top until you decide about it: `r` gives it, or one that is to 
 
     def action_reschedule(self) -> None:
         entry = self.table.row
-        if entry is None or entry.kind not in (Kind.LATE, Kind.START):
-            self.app.tell("No campaign under the cursor of the list waits for its time.")
-            return
-        converse(self, lambda: schedule(self.app, entry.campaign_id))
+        if entry is not None:
+            converse(self, lambda: schedule(self.app, entry.campaign_id))
 
     def action_back(self) -> None:
         if self._view != "agenda":

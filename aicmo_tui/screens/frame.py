@@ -114,3 +114,17 @@ class Over(Frame):
 
     def action_back(self) -> None:
         self.dismiss()
+
+
+class OneCampaign(Frame):
+    """About one campaign, over the list of all, until ``escape``."""
+
+    MODE = "campaigns"
+    BINDINGS = [key("campaign.back", "escape", "back", "back", "Back to where you came from", show=False)]
+
+    def __init__(self, campaign_id: int) -> None:
+        super().__init__()
+        self.campaign_id = campaign_id
+
+    def action_back(self) -> None:
+        self.dismiss()

@@ -1,16 +1,17 @@
-"""Home: what needs me now, and what is being sent at this moment."""
+"""Home: what needs me now, what is being sent at this moment, and what comes next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widget import Widget
 from textual.widgets import Static
 
+from aicmo.publishing.agenda import Entry, Kind
 from aicmo.store.campaigns import Campaign, CampaignStatus
 from aicmo.store.deliveries import Counts
 from aicmo_tui.keys import key, over
@@ -25,12 +26,15 @@ from aicmo_tui.present import (
     key_hint,
     line,
     lines,
+    near_time,
     number,
     people,
     percent,
     value,
 )
 from aicmo_tui.screens import OVER, SCREENS
+from aicmo_tui.screens.calendar import LOOKS, how_many, title
+from aicmo_tui.screens.campaign_view import is_late
 from aicmo_tui.screens.frame import PROGRESS_EVERY_S, Frame
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.lazy_table import LazyTable, Rows
@@ -43,6 +47,10 @@ PEOPLE_EVERY_S = 5.0
 """Counting a million people takes some 30 ms; nobody sees them come one by one."""
 SENDING_SHOWN = 3
 """Running campaigns with a bar of their own."""
+NEXT_EVERY_S = 5.0
+"""Of every campaign that is to begin the people are counted."""
+NEXT_WITHIN = timedelta(days=14)
+NEXT_SHOWN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +82,9 @@ class Now:
 class HomeScreen(Frame):
     MODE = "home"
     CSS_PATH = "home.tcss"
-    HELP = "## Home\nWhat needs you now, and what is being sent. `enter` opens the place where it is dealt with."
+    HELP = """## Home
+What needs you now, what is being sent, and what comes next. `enter` opens the place where it is dealt with; what comes
+next stands in the calendar, `F9`."""
     BINDINGS = [
         key("home.write", "c", "app.show_screen('composer')", "write", "Write a message"),
         key("home.people", "p", "app.show_screen('contacts')", "people", "Everyone you know"),
@@ -94,6 +104,7 @@ class HomeScreen(Frame):
                 yield Static(id="sending-title")
                 for place in range(SENDING_SHOWN):
                     yield Progress(named=True, id=f"sending-{place}")
+                yield Static(id="next")
                 yield Static(id="sums")
 
     def on_mount(self) -> None:
@@ -102,6 +113,7 @@ class HomeScreen(Frame):
         self._contacts = 0
         self.poll(PEOPLE_EVERY_S, "people", lambda: self.workspace.crm.count(), self._note_contacts)
         self.poll(PROGRESS_EVERY_S, "home", lambda: read_now(self.workspace), self._show)
+        self.poll(NEXT_EVERY_S, "next", lambda: read_next(self.workspace), self._show_next)
 
     def on_lazy_table_opened(self, event: LazyTable.Opened) -> None:
         need: Need = event.row
@@ -111,6 +123,11 @@ class HomeScreen(Frame):
             self.app.action_open_over(need.mode)
         else:
             self.app.action_show_screen(need.mode)
+
+    def _show_next(self, entries: list[Entry]) -> None:
+        following = self.query_one("#next", Static)
+        following.update(coming(entries, self.workspace.clock.now()))
+        following.display = bool(entries)
 
     def _note_contacts(self, contacts: int) -> None:
         self._contacts = contacts
@@ -139,6 +156,32 @@ def nothing_sending(contacts: int) -> Content:
     )
 
 
+def read_next(workspace: Workspace) -> list[Entry]:
+    """What comes in the next days, the soonest first, without the people one wants to get back to. Blocking."""
+    today, now = workspace.agenda.today(), workspace.clock.now()
+    plan = workspace.agenda.look(today, today + NEXT_WITHIN)
+    entries = (entry for day in sorted(plan.days) for entry in plan.of(day))
+    return [entry for entry in entries if entry.at and entry.kind is not Kind.WENT and entry.at >= now][:NEXT_SHOWN]
+
+
+def coming(entries: list[Entry], now: datetime) -> Content:
+    """When, what, which, for how many."""
+    rows = [line(""), line(("Next", TITLE))]
+    for entry in entries:
+        assert entry.at is not None  # only such are read
+        sign, style, word = LOOKS[entry.kind]
+        rows.append(
+            line(
+                (f"{near_time(entry.at, now)}  ", MUTED),
+                (f"{sign} {word}  ", style),
+                value(title(entry)),
+                "  ",
+                how_many(entry),
+            )
+        )
+    return lines(rows)
+
+
 def sums(now: Now, contacts: int) -> Content:
     rows = [
         line(""),
@@ -158,7 +201,7 @@ def read_now(workspace: Workspace) -> Now:
     counted = [(campaign, publishing.counts(campaign.id)) for campaign in campaigns if campaign.started_at]
     return Now(
         needs=list(needs(workspace, campaigns, counted)),
-        running=[pair for pair in counted if pair[0].status == CampaignStatus.RUNNING],
+        running=[pair for pair in counted if pair[0].status == CampaignStatus.RUNNING and pair[1].open],
         sent=sum(counts.sent for _, counts in counted),
         asked=sum(counts.audience for _, counts in counted),
         at=workspace.clock.now(),
@@ -181,22 +224,30 @@ def needs(workspace: Workspace, campaigns: list[Campaign], counted: list[tuple[C
             yield Need(f"unknown {campaign.id}", text, "campaigns", campaign.id)
     if waiting := workspace.today.waiting():
         yield Need("today", line(("☐ ", ACCENT), f"{people(waiting)} to get back to today"), "today")
+    names = {campaign.id: campaign.name for campaign in campaigns}
+    for campaign_id in workspace.variants.unclear():
+        text = line(("? ", WARN), "No clear winner: ", value(names[campaign_id]))
+        yield Need(f"unclear {campaign_id}", text, "campaigns", campaign_id)
+    begun = {campaign.id for campaign, counts in counted if counts.audience}
     for campaign in campaigns:
-        if campaign.status == CampaignStatus.PAUSED:
-            why = line(" (", value(campaign.pause_reason), ")") if campaign.pause_reason else line("")
-            yield Need(
-                f"paused {campaign.id}",
-                line(("▲ ", WARN), "Paused: ", value(campaign.name), why),
-                "campaigns",
-                campaign.id,
-            )
-        elif campaign.status == CampaignStatus.DRAFT:
-            text = line(("○ ", MUTED), "Waits for approval: ", value(campaign.name))
-            yield Need(f"draft {campaign.id}", text, "campaigns", campaign.id)
-        elif campaign.status == CampaignStatus.APPROVED:
-            yield Need(
-                f"approved {campaign.id}",
-                line(("● ", ACCENT), "Ready to start: ", value(campaign.name)),
-                "campaigns",
-                campaign.id,
-            )
+        if text := waits_for_word(campaign, begun=campaign.id in begun, now=workspace.clock.now()):
+            yield Need(f"{campaign.status} {campaign.id}", text, "campaigns", campaign.id)
+
+
+def waits_for_word(campaign: Campaign, *, begun: bool, now: datetime) -> Content | None:
+    """What a campaign waits for that only a person can say; ``None`` when for nothing."""
+    name = value(campaign.name)
+    why = line(" (", value(campaign.pause_reason), ")") if campaign.pause_reason else line("")
+    match campaign.status:
+        case CampaignStatus.PAUSED if is_late(campaign, now, begun=begun):
+            return line(("▲ ", WARN), "Late: ", name, why)
+        case CampaignStatus.PAUSED if campaign.pause_reason:
+            return line(("▲ ", WARN), "Paused by the program: ", name, why)
+        case CampaignStatus.PAUSED:
+            return line(("▲ ", WARN), "Paused: ", name)
+        case CampaignStatus.DRAFT:
+            return line(("○ ", MUTED), "Waits for approval: ", name)
+        case CampaignStatus.APPROVED:
+            return line(("● ", ACCENT), "Ready to start: ", name)
+        case _:
+            return None

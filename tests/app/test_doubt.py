@@ -43,7 +43,7 @@ async def test_while_it_is_open_the_app_looks_for_them_by_itself(tmp_path: Path)
         )
         async with open_workspace(Paths(tmp_path / "config.toml", tmp_path / "data"), config) as workspace:
             workspace.crm.add("zoe@atelier.example")
-            content = workspace.publishing.create_content("email", "News", Draft("News", "Hello"))
+            content = workspace.contents.create("email", "News", Draft("News", "Hello"))
             campaign = workspace.publishing.create_campaign("News", content.id, "")
             workspace.publishing.start(campaign.id, approve=True)
             await workspace.publishing.outbox().run()

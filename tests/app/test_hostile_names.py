@@ -49,7 +49,7 @@ async def test_a_campaign_with_such_a_name_can_be_opened_and_asked_about(
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         app.open_campaign(2)
         await reads(pilot, "paused", "[/foo]")
-        await pilot.press("x")
+        await pilot.press("d")
         await reads(pilot, "Cancel", HOSTILE[0], "Keep it")
         await pilot.press("escape")
         app.tell(HOSTILE[0] + HOSTILE[2])

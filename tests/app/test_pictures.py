@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from driving import app_on, steady, until
+from driving import app_on, reads, steady, until
 from textual.pilot import Pilot
+from textual.widgets import Static
 from trouble import open_healthy, open_troubled
 
+from aicmo.publishing import Draft
 from aicmo.workspace import Workspace
 from aicmo_tui.screens import SCREENS
-from aicmo_tui.widgets.header import HeaderLine
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40)}
 
@@ -55,14 +56,48 @@ def test_a_message_with_its_preview(size: str, filled: Workspace, snap_compare: 
         await pilot.pause()
         await pilot.press(*"Hi")
         pilot.app.screen.query_one("#body").load_text("Hello {{ first_name }},\n\nthis *autumn* we ...")
-        header = pilot.app.screen.query_one(HeaderLine)
-        await until(pilot, lambda: "saved as version 1" in header.place)  # the last thing that follows the writing
+        await reads(pilot, "version 1, draft, saved just now")
+        found = pilot.app.screen.query_one("#findings", Static)
+        await until(pilot, lambda: "no preheader" in str(found.content))
+        await until(pilot, lambda: pilot.app.screen._names.topics)  # what follows the writing last
         await steady(pilot)
         if size == "80x24":
             await pilot.press("ctrl+r")
         await steady(pilot)
 
     assert snap_compare(app_on(filled), terminal_size=SIZES[size], run_before=go)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_post_that_is_too_long(size: str, filled: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        original = Draft("Why we moved", "We *moved* to [a new place](https://example.com).\n\n" + "Here is why. " * 24)
+        content = filled.contents.create("blog", "Moving", original)
+        filled.contents.approve(content.id)
+        filled.contents.save(content.id, Draft("", "We moved! " * 30), channel="x")
+        filled.reviews.add(content.id, "mind the tone", "x")
+        pilot.app.edit(content, "")
+        await reads(pilot, "● approved")
+        await pilot.press("escape", "right", "right")
+        await reads(pilot, "19 too long")
+        await steady(pilot)
+
+    assert snap_compare(app_on(filled), terminal_size=SIZES[size], run_before=go)
+
+
+def test_what_differs_between_two_versions(filled: Workspace, snap_compare: Callable[..., bool]) -> None:
+    async def go(pilot: Pilot[None]) -> None:
+        content = filled.contents.create("email", "Moving", Draft("We moved", "Hello,\n\nwe moved on Monday.\n\nAda"))
+        filled.contents.approve(content.id)
+        filled.contents.save(content.id, Draft("We moved!", "Hello,\n\nwe moved on Friday, all of us.\n\nAda"))
+        pilot.app.edit(content, "")
+        await reads(pilot, "Composer · Moving")
+        await pilot.press("escape", "v")
+        await reads(pilot, "This is what stands there now.")
+        await pilot.press("down")
+        await steady(pilot)
+
+    assert snap_compare(app_on(filled), terminal_size=SIZES["80x24"], run_before=go)
 
 
 def test_a_confirmation(filled: Workspace, snap_compare: Callable[..., bool]) -> None:

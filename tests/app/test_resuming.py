@@ -25,11 +25,11 @@ async def test_a_campaign_of_a_restored_database_goes_on_only_after_a_question(f
         app.open_campaign(1)
         await reads(pilot, "space resume")
         await pilot.press("space")
-        await reads(pilot, "8 people of it still wait", "Nobody could be asked", "Whoever got it from another copy")
+        await reads(pilot, "8 people of it still wait", "Nobody could be asked", "whoever got it from another copy")
         await pilot.press("escape")
         assert filled.publishing.campaign(1).status is CampaignStatus.PAUSED
         await pilot.press("space")
-        await reads(pilot, "Whoever got it from another copy")
+        await reads(pilot, "whoever got it from another copy")
         await pilot.press("right", "enter")
         await until(pilot, lambda: filled.publishing.stopped_as_copy(1) is None)
         assert filled.publishing.campaign(1).status is not CampaignStatus.PAUSED

@@ -46,7 +46,7 @@ def open_with(sandbox: RunningSandbox, folder: Path, *, per_second: int) -> Work
     workspace = open_workspace(Paths(folder / "config.toml", folder / "data"), config)
     for number in range(PEOPLE):
         workspace.crm.add(f"p{number}@acme.example", first_name=f"P{number}")
-    content = workspace.publishing.create_content("email", "News", Draft("News", "Hello {{ first_name }}"))
+    content = workspace.contents.create("email", "News", Draft("News", "Hello {{ first_name }}"))
     campaign = workspace.publishing.create_campaign("News", content.id, "")
     workspace.publishing.start(campaign.id, approve=True)
     return workspace
