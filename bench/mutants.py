@@ -178,7 +178,7 @@ MUTANTS = (
     Mutant(
         "only a running campaign is claimed",
         LEDGER,
-        "    if not _is_running(db, campaign_id):\n",
+        '    if campaign is None or campaign["status"] != "running":\n',
         "    if False:\n",
         "store/test_deliveries.py publishing/test_pipeline.py",
     ),

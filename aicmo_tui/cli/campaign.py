@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from aicmo.errors import AicmoError, ApprovalNeeded, AuthNeeded, InvalidInput
+from aicmo.clock import parse_rfc3339
+from aicmo.errors import ApprovalNeeded, AuthNeeded, InvalidInput
 from aicmo_tui.cli import output
-from aicmo_tui.cli.campaign_edit import edit, said_options, when_options, when_record, when_told
+from aicmo_tui.cli.campaign_edit import choices, choices_record, choices_told, edit, said_choices
 from aicmo_tui.cli.campaign_resume import resume
+from aicmo_tui.cli.campaign_samples import preview, test
 from aicmo_tui.cli.campaign_steps import join, people, sequence_record, sequence_told, step
 from aicmo_tui.cli.campaign_variants import ab, variant, variants_record, variants_told, winner
 from aicmo_tui.cli.checking import check_campaign, report_record, report_told
-from aicmo_tui.cli.moments import moment
 from aicmo_tui.cli.sending import evidence_record, send_and_watch
 from aicmo_tui.cli.verb import AT_MOST, ROW_ID, Run, run_async, verb
 
@@ -32,13 +33,20 @@ def campaign() -> None:
 
 @verb(campaign, changes=True)
 @click.option("--name", required=True, help="What you call it.")
-@click.option("--content", "content_id", required=True, type=ROW_ID, metavar="ID", help="Content of type email.")
+@click.option(
+    "--content",
+    "content_id",
+    required=True,
+    type=ROW_ID,
+    metavar="ID",
+    help="An e-mail, a webinar or a product update.",
+)
 @click.option(
     "--to", "audience", required=True, metavar="QUERY", help="Who gets it, such as tag:newsletter -tag:customer."
 )
 @click.option("--kind", type=click.Choice(["once", "sequence"]), default="once", help="Whether steps follow. [once]")
 @click.option("--join", "joins", is_flag=True, help="A sequence that whoever comes into the audience later enters too.")
-@when_options
+@choices
 def create(
     run: Run,
     name: str,
@@ -51,18 +59,19 @@ def create(
     days: str | None,
     zone: str | None,
     late_after: str | None,
+    utm: str | None,
 ) -> None:
     """Create a draft. Nothing is sent."""
     from aicmo.store.campaign_options import CampaignOptions
 
-    options = CampaignOptions(**said_options(hours, days, zone, late_after))  # type: ignore[arg-type]
+    options = CampaignOptions(**said_choices(hours, days, zone, late_after, utm))  # type: ignore[arg-type]
     exclude = exclude or ""
     with run.open_workspace() as workspace:
         reached = workspace.publishing.audience(audience, exclude)
         excluded = workspace.publishing.audience(audience).total - reached.total if exclude else 0
         made = workspace.publishing.create_campaign(name, content_id, audience, exclude=exclude, options=options)
-        if joins or kind == "sequence":
-            workspace.sequences.make(made.id, joins=joins)
+        if (joins or kind == "sequence") and not run.dry_run:  # a dry run has made none that could become one
+            workspace.sequences.make(made.id, joins=joins or None)
     record = {
         "schema": "aicmo.campaign.create/1",
         "status": "dry_run" if run.dry_run else "done",
@@ -96,57 +105,14 @@ def show(run: Run, id_: int) -> None:
     """One campaign: its status and the counts, which always add up to the audience."""
     with run.open_workspace() as workspace:
         found = workspace.publishing.campaign(id_)
-        record, when = _record(workspace, found), when_record(found)
+        record, chosen = _record(workspace, found), choices_record(found)
         doubt = workspace.publishing.doubt(id_)
         steps, standing = sequence_record(workspace, found), workspace.variants.standing(id_)
     compared = variants_record(standing) if standing.test or len(standing.messages) > 1 else {}
     more = [*sequence_told(steps), *(variants_told(compared) if compared else ())]
-    told = [*_told(record), *when_told(when), *more, *_doubt_told(id_, doubt)]
-    output.document({**record, "kind": found.kind, **when, **steps, **compared, "doubt": _doubt(doubt)}, run.form, told)
-
-
-@verb(campaign, changes=True)
-@click.argument("id_", metavar="ID", type=ROW_ID)
-@click.option("--to", default="", metavar="EMAIL", help="Who gets it; else the sender.")
-@click.option("--step", "number", type=ROW_ID, default=1, metavar="STEP", help="Which step of a sequence. [1]")
-@click.option("--variant", "letter", default="", metavar="LETTER", help="Which variant of the first. [A]")
-def test(run: Run, id_: int, to: str, number: int, letter: str) -> int:
-    """Send it to yourself, marked as a test, the way it would really go."""
-    from aicmo.errors import OutcomeUnknown, ProviderUnavailable
-    from aicmo.gateways import Applied
-
-    if run.dry_run:
-        with run.open_workspace() as workspace:
-            found = workspace.publishing.campaign(id_)
-            draft = workspace.publishing.draft(id_, step=number, variant=letter.upper())
-            seen = workspace.contents.preview(draft, audience=found.audience, campaign_name=found.name, campaign_id=id_)
-        record = {
-            "schema": "aicmo.campaign.test/1",
-            "status": "dry_run",
-            "subject": seen.subject,
-            "source": seen.source,
-        }
-        output.document(record, run.form, [seen.source])
-        return 0
-
-    async def send() -> Any:
-        async with run.open_workspace() as workspace:
-            return await workspace.publishing.send_test(id_, to, step=number, variant=letter.upper())
-
-    attempt = run_async(send())
-    record = {
-        "schema": "aicmo.campaign.test/1",
-        "status": {Applied.YES: "sent", Applied.NO: "failed", Applied.UNKNOWN: "unknown"}[attempt.applied],
-        "provider": attempt.provider,
-        "code": attempt.code,
-        "reason": attempt.detail,
-    }
-    output.document(
-        record, run.form, [f"{record['status']} {attempt.provider} {attempt.code} {attempt.detail}".strip()]
-    )
-    if attempt.applied is not Applied.NO:
-        return 0 if attempt.applied is Applied.YES else OutcomeUnknown.exit_code
-    return _REFUSED.get(attempt.outcome, ProviderUnavailable).exit_code
+    told = [*_told(record), *choices_told(chosen), *more, *_next_told(record), *_doubt_told(id_, doubt)]
+    record |= {"kind": found.kind, **chosen, **steps, **compared, "doubt": _doubt(doubt)}
+    output.document(record, run.form, told)
 
 
 @verb(campaign, changes=True)
@@ -163,22 +129,32 @@ def approve(run: Run, id_: int) -> None:
 @click.option("--wait", is_flag=True, help="Send here and now, with a progress bar; else aicmo run sends.")
 def start(run: Run, id_: int, at: str | None, wait: bool) -> int:
     """Freeze the audience and let it go. Asks first, and approves the content with the answer."""
-    when = moment(at) if at else None
+    from aicmo.publishing.moments import parse_moment
+
     with run.open_workspace() as workspace:
         publishing = workspace.publishing
-        report = publishing.check(id_)
-        if run.dry_run:
+        when = parse_moment(at, workspace.clock.now()) if at else None
+        report = publishing.check(id_, at=when)
+        if run.dry_run and not report.ok:
             output.document({**report_record(report), "status": "dry_run"}, run.form, report_told(report))
-            return 0 if report.ok else InvalidInput.exit_code
-        if report.ok and not run.confirm(
-            f"Send to {_people(report.audience - report.suppressed)} through {' or '.join(publishing.ways)}?"
+            return InvalidInput.exit_code
+        has_begun = publishing.counts(id_).audience > 0  # then it is refused, and there is nothing to ask
+        if (
+            report.ok
+            and not has_begun
+            and not run.confirm(
+                f"Send to {_people(report.audience - report.suppressed)} through {' or '.join(publishing.ways)}?"
+            )
         ):
             raise ApprovalNeeded("Nobody agreed, so nothing was sent.", hint="Answer y on a terminal, or say --yes.")
         begun = publishing.start(id_, approve=True, at=when)
+        if run.dry_run:
+            told = [*report_told(report), "Nothing was changed."]
+            output.document({**report_record(report), "status": "dry_run"}, run.form, told)
+            return 0
         if not wait or when:
             _answer(run, "start", workspace, begun)
-            if not when:
-                run.say("aicmo run sends it.")
+            run.say(f"aicmo run, or the app while it is open, {'begins it then' if when else 'sends it'}.")
             return 0
     return send_and_watch(run, id_, schema="aicmo.campaign.start/1")
 
@@ -193,7 +169,7 @@ def pause(run: Run, id_: int) -> None:
 
 campaign.add_command(edit)
 campaign.add_command(resume)
-for each in (step, join, people, variant, ab, winner):
+for each in (preview, test, step, join, people, variant, ab, winner):
     campaign.add_command(each)
 campaign.add_command(check_campaign)
 
@@ -209,9 +185,9 @@ def cancel(run: Run, id_: int) -> None:
                 "Nobody agreed, so nothing was cancelled.", hint="Answer y on a terminal, or say --yes."
             )
         cancelled = workspace.publishing.cancel(id_)
-        reached = workspace.publishing.counts(id_).sent
+        reached = workspace.publishing.reached(id_)
         _answer(run, "cancel", workspace, cancelled, reached=reached, reached_query=f"sent:{id_}")
-        if reached:
+        if reached and not run.dry_run:
             run.say(f"{_people(reached)} had got it by then: sent:{id_} selects them, for a correction.")
 
 
@@ -222,7 +198,9 @@ def retry(run: Run, id_: int, cause: str) -> None:
     """Queue the failed ones again, and only those."""
     with run.open_workspace() as workspace:
         count = workspace.publishing.retry(id_, cause=cause)
-        _answer(run, "retry", workspace, workspace.publishing.campaign(id_), queued_again=count)
+        said = f"{count:,} of the failed {_will(run, count)} queued again."
+        said = said if count else "There is nothing to queue again."
+        _answer(run, "retry", workspace, workspace.publishing.campaign(id_), said, queued_again=count)
 
 
 @verb(campaign, changes=True)
@@ -244,7 +222,9 @@ def resolve(run: Run, id_: int, to: str | None, evidence: bool, email: str) -> i
     state = {"sent": State.SENT, "failed": State.FAILED, "resend": State.QUEUED}[to]
     with run.open_workspace() as workspace:
         count = workspace.publishing.resolve(id_, state, email=email)
-        _answer(run, "resolve", workspace, workspace.publishing.campaign(id_), resolved=count)
+        done = "queued again" if to == "resend" else f"settled as {to}"
+        said = f"{count:,} unknown {_will(run, count)} {done}."
+        _answer(run, "resolve", workspace, workspace.publishing.campaign(id_), said, resolved=count)
     return 0
 
 
@@ -257,8 +237,7 @@ def _resolve_by_evidence(run: Run, id_: int, email: str) -> int:
             return report, _record(workspace, workspace.publishing.campaign(id_))
 
     report, record = run_async(look())
-    where = f" in {', '.join(report.looked_in)}" if report.looked_in else ""
-    told = [f"{report.settled:,} of {report.settled + report.left:,} unknown found{where}: they went.", *_told(record)]
+    told = [_found_told(report), *_told(record)]
     if report.why_not:
         told.append(f"  {report.why_not}")
     document = {"schema": "aicmo.campaign.resolve/1", **record, "resolved": report.settled}
@@ -270,6 +249,16 @@ def _resolve_by_evidence(run: Run, id_: int, email: str) -> int:
     if report.left and not report.asked:
         return (AuthNeeded if report.needs_a_person else ProviderUnavailable).exit_code
     return OutcomeUnknown.exit_code if report.left else 0
+
+
+def _found_told(report: EvidenceReport) -> str:
+    unknown = report.settled + report.left
+    where = f" in {', '.join(report.looked_in)}" if report.looked_in else ""
+    if not unknown:
+        return "Nothing is unknown."
+    if not report.settled:
+        return f"None of {unknown:,} unknown was found{where}, which proves nothing."
+    return f"{report.settled:,} of {unknown:,} unknown found{where}: they went."
 
 
 @verb(campaign, lists=True)
@@ -303,17 +292,12 @@ def deliveries(run: Run, id_: int, state: str | None, cause: str, find: str, lim
         }
         for each in found
     )
-    columns = ["email", "state", "provider", "code", "reason", "at"] if run.form.is_text else _DELIVERY_COLUMNS
+    columns = list(_DELIVERY_COLUMNS)
+    if run.form.is_text:
+        columns = ["email", "state", "provider", "code", "reason", "at", "retry_at"]
     output.rows(rows, run.form, columns, empty="No deliveries: the campaign has not begun, or none is like that.")
 
 
-_REFUSED: dict[str, type[AicmoError]] = {
-    "auth": AuthNeeded,
-    "input": InvalidInput,
-    "recipient": InvalidInput,
-    "content": InvalidInput,
-}
-"""Outcome of an attempt that did not happen -> who speaks for it; for any other, nobody of the chain can serve."""
 _COLUMNS = ("id", "name", "status", "to", "content_id", "pause_reason", "started_at", "scheduled_at", "counts")
 _DELIVERY_COLUMNS = [
     *("email", "state", "message_id", "provider", "code", "reason", "at", "retry_at", "attempts", "cause"),
@@ -339,8 +323,19 @@ def _told(record: dict[str, Any]) -> list[str]:
     counts = record["counts"]
     why = f" ({record['pause_reason']})" if record["pause_reason"] else ""
     parts = [f"{name} {counts[name]:,}" for name in COUNTED if counts[name]]
-    ledger = f"  {'  '.join(parts)}  = {counts['audience']:,}" if counts["audience"] else "  not begun"
+    begins = f"begins {output.moment(parse_rfc3339(record['scheduled_at']))}" if record["status"] == "scheduled" else ""
+    ledger = f"  {'  '.join(parts)}  = {counts['audience']:,}" if counts["audience"] else f"  {begins or 'not begun'}"
     return [f"{record['name']} · {record['status']}{why} · to {record['to'] or 'everybody'}", ledger]
+
+
+def _next_told(record: dict[str, Any]) -> list[str]:
+    """What there is to do about it."""
+    lines, id_ = [], record["id"]
+    if record["status"] == "paused":
+        lines.append(f"  Go on with: aicmo campaign resume {id_}")
+    if record["counts"]["failed"]:
+        lines.append(f"  Who did not get it, and why: aicmo campaign deliveries {id_} --state failed")
+    return lines
 
 
 def _doubt(doubt: Doubt | None) -> dict[str, Any] | None:
@@ -369,13 +364,19 @@ def _doubt_told(id_: int, doubt: Doubt | None) -> list[str]:
     ]
 
 
-def _answer(run: Run, name: str, workspace: Workspace, found: PublishingCampaign, **more: object) -> None:
+def _answer(
+    run: Run, name: str, workspace: Workspace, found: PublishingCampaign, said: str = "", **more: object
+) -> None:
     record = {"schema": f"aicmo.campaign.{name}/1", **_record(workspace, found), **more}
-    told = _told(record)
+    told = [*([said] if said else []), *_told(record)]
     if run.dry_run:
         record |= {"status": "dry_run", "becomes": found.status.value}
         told.append("Nothing was changed.")
     output.document(record, run.form, told)
+
+
+def _will(run: Run, count: int) -> str:
+    return "would be" if run.dry_run else "is" if count == 1 else "are"
 
 
 def _people(count: int) -> str:

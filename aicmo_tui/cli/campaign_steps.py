@@ -28,7 +28,14 @@ def step() -> None:
 
 @verb(step, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
-@click.option("--content", "content_id", required=True, type=ROW_ID, metavar="ID", help="Content of type email.")
+@click.option(
+    "--content",
+    "content_id",
+    required=True,
+    type=ROW_ID,
+    metavar="ID",
+    help="An e-mail, a webinar or a product update.",
+)
 @click.option("--wait", required=True, metavar="SPAN", help=WAIT)
 @click.option("--if", "only_if", default="", metavar="CONDITION", help=ONLY_IF)
 @click.option("--before", type=ROW_ID, metavar="STEP", help=BEFORE)
@@ -112,8 +119,8 @@ def _edit(run: Run, name: str, id_: int, edit: Edit) -> None:
         "people": plan_record(plan),
         "steps": steps,
     }
-    told = [step_told(each) for each in steps]
-    output.document(record, run.form, [*told, *(["Nothing was changed."] if run.dry_run else [])])
+    told = ["Nothing was changed."] if run.dry_run else [step_told(each) for each in steps]
+    output.document(record, run.form, told)
 
 
 @verb(changes=True)
@@ -182,7 +189,7 @@ def step_record(found: StepState) -> dict[str, Any]:
 
 
 def step_told(record: dict[str, Any]) -> str:
-    after = f" {record['wait']} later" if record["step"] > 1 else ""
+    after = "" if record["step"] == 1 else " at once" if record["wait"] == "0" else f" {record['wait']} later"
     condition = f" if {record['only_if']}" if record["only_if"] else ""
     counts = "".join(f"  {state} {count:,}" for state, count in record["counts"].items())
     return f"  step {record['step']}{after}{condition}: {record['subject']}{counts}"

@@ -50,7 +50,7 @@ def remove(run: Run, id_: int, letter: str) -> None:
 @verb(variant, "list", lists=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
 def list_(run: Run, id_: int) -> None:
-    """The variants, and what came of each."""
+    """The variants, and what came of each; of a test, in its sample."""
     with run.open_workspace() as workspace:
         found = variants_record(workspace.variants.standing(id_))["variants"]
     columns = ["variant", "content_id", "subject", "after", "people", "sent", "clicks", "replies", "converted"]
@@ -84,7 +84,17 @@ def ab(
             workspace.variants.drop_test(id_)
         else:
             workspace.variants.set_test(Trial(id_, goal, sample, holdout, parse_span(wait), least, unclear))
-        _answer(run, "ab", workspace, id_)
+        doubt = "" if off else workspace.variants.doubt(id_, _written_to(workspace, id_))
+        _answer(run, "ab", workspace, id_, warnings=[doubt] if doubt else [])
+        if doubt:
+            run.say(f"▲ {doubt} Say a larger --sample, or a smaller --least.")
+
+
+def _written_to(workspace: Workspace, id_: int) -> int:
+    """How many it would go to now."""
+    found = workspace.publishing.campaign(id_)
+    reached = workspace.publishing.audience(found.audience, found.exclude)
+    return int(reached.total - reached.suppressed)
 
 
 @verb(changes=True)
@@ -93,15 +103,16 @@ def ab(
 def winner(run: Run, id_: int, letter: str) -> None:
     """Decide a test yourself: the rest gets this variant."""
     with run.open_workspace() as workspace:
-        waiting = workspace.variants.standing(id_).waiting
+        standing = workspace.variants.standing(id_)
+        waiting, undecided = standing.waiting, standing.test is not None and not standing.test.decided_at
         people = "1 person" if waiting == 1 else f"{waiting:,} people"
-        if not run.confirm(f"Send variant {letter} to {people} who wait?"):
+        if undecided and not run.confirm(f"Send variant {letter} to {people} who wait?"):
             raise ApprovalNeeded("Nobody agreed, so nothing was decided.", hint="Answer y on a terminal, or say --yes.")
         released = workspace.variants.choose(id_, letter)
         _answer(run, "winner", workspace, id_, released=released)
 
 
-def _answer(run: Run, name: str, workspace: Workspace, id_: int, **more: int) -> None:
+def _answer(run: Run, name: str, workspace: Workspace, id_: int, **more: object) -> None:
     standing = workspace.variants.standing(id_)
     record = {"schema": f"aicmo.campaign.{name}/1", "status": "dry_run" if run.dry_run else "done", "id": id_, **more}
     said = variants_record(standing)
@@ -127,6 +138,7 @@ def variants_record(standing: Standing) -> dict[str, Any]:
             }
             for said, subject, found in zip(standing.messages, standing.subjects, standing.figures, strict=True)
         ],
+        "rest": {"variant": standing.rest.variant, **_figures(standing.rest, goal)} if standing.rest else None,
         "holdout": _figures(standing.holdout, goal) if standing.holdout else None,
         "test": {
             "goal": trial.goal,
@@ -161,6 +173,8 @@ def _figures(found: Figures, goal: str) -> dict[str, Any]:
 
 def variants_told(record: dict[str, Any]) -> list[str]:
     told = [f"  {each['variant']}  {each['subject']}{_came_to(each, record)}" for each in record["variants"]]
+    if rest := record["rest"]:
+        told.append(f"  {rest['variant']} to the rest{_came_to({**rest, 'after': '0'}, record)}")
     if held_out := record["holdout"]:
         told.append(f"  held out {held_out['people']:,}, converted {_rate(held_out['converted'])}")
     if trial := record["test"]:

@@ -8,7 +8,6 @@ import click
 
 from aicmo.errors import InvalidInput
 from aicmo_tui.cli import output
-from aicmo_tui.cli.moments import moment
 from aicmo_tui.cli.verb import ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ _SIGNS = {"ok": "✓", "warning": "◐", "error": "✕", "skipped": "○"}
 
 @verb(name="check")
 @click.argument("id_", metavar="ID", type=ROW_ID)
-@click.option("--at", metavar="TIME", help="As if it were to begin then, such as 2026-12-01T09:00+01:00.")
+@click.option("--at", metavar="TIME", help="As if it were to begin then: 'tomorrow 9:00', +3h, 2026-12-01T09:00+01:00.")
 @click.option("--links", is_flag=True, help="Ask every link whether it leads anywhere; their servers see that.")
 def check_campaign(run: Run, id_: int, at: str | None, links: bool) -> int:
     """Everything that would stop it, or that you should know first. Exit code 6 when it may not start.
@@ -28,9 +27,12 @@ def check_campaign(run: Run, id_: int, at: str | None, links: bool) -> int:
     The name servers are asked about the sender's domain; what they say, or do not, stops nothing.
     """
 
+    from aicmo.publishing.moments import parse_moment
+
     async def look() -> CheckReport:
         async with run.open_workspace() as workspace:
-            return await workspace.publishing.check_all(id_, at=moment(at) if at else None, links=links)
+            when = parse_moment(at, workspace.clock.now()) if at else None
+            return await workspace.publishing.check_all(id_, at=when, links=links)
 
     report = run_async(look())
     output.document(report_record(report), run.form, report_told(report))
@@ -41,9 +43,11 @@ def check_campaign(run: Run, id_: int, at: str | None, links: bool) -> int:
 @click.argument("id_", metavar="ID", type=ROW_ID)
 def check_content(run: Run, id_: int) -> int:
     """What is wrong with an e-mail's words, whoever gets it. Exit code 6 when it could not go out."""
+    from aicmo.publishing import CONTENT_TYPES
+
     with run.open_workspace() as workspace:
         found = workspace.contents.get(id_)
-        if found.type != "email":
+        if CONTENT_TYPES[found.type].original != "email":
             raise InvalidInput(
                 f"Content {id_} is of type {found.type}; e-mails are checked.", hint=f"Try: aicmo content show {id_}"
             )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from aicmo.errors import InvalidInput, NotFound
+from aicmo.errors import InvalidInput, NotFound, TemplateInvalid
 from aicmo_tui.cli import content_notes, content_versions, output
 from aicmo_tui.cli.checking import check_content
 from aicmo_tui.cli.content_versions import CHANNEL, told_approval
@@ -45,15 +46,14 @@ def create(run: Run, type_: str, title: str, subject: str, preheader: str, body:
 
     draft = Draft(subject, read_body(body), preheader, format_of(body))
     MessageTemplate(draft)  # a text that cannot be compiled is refused while its author is there
-    if run.dry_run:
-        output.document(
-            {"schema": "aicmo.content.create/1", "status": "dry_run", "id": None}, run.form, ["Would be created."]
-        )
-        return
     with run.open_workspace() as workspace:
         made = workspace.contents.create(type_, title, draft)
     record = {"schema": "aicmo.content.create/1", "status": "done", "id": made.id, "version": made.number}
-    output.document(record, run.form, [f"Created content {made.id}: {made.title}"])
+    told = [f"Created content {made.id}: {made.title}", f"Look at it with: aicmo content preview {made.id}"]
+    if run.dry_run:
+        record |= {"status": "dry_run", "id": None}
+        told = [f"{made.title} would be created.", "Nothing was changed."]
+    output.document(record, run.form, told)
 
 
 @verb(content, changes=True)
@@ -77,6 +77,8 @@ def edit(
 
     from aicmo.publishing.email.templates import MessageTemplate
 
+    if subject is None and preheader is None and body is None and title is None:
+        raise InvalidInput("Nothing was said to change.", hint="Say --body, --subject, --preheader or --title.")
     with run.open_workspace() as workspace:
         contents = workspace.contents
         before = contents.wording(id_, channel)
@@ -101,7 +103,9 @@ def edit(
         "version": after.number,
     }
     where = f" on {channel}" if channel else ""
-    output.document(record, run.form, [f"Content {id_}{where} is at version {after.number}."])
+    what = f"is at version {after.number}" if after != before else f"stays at version {after.number}"
+    told = [f"Content {id_}{where} {what}{', under another title' if title is not None else ''}."]
+    output.document(record, run.form, [*told, "Nothing was changed."] if run.dry_run else told)
 
 
 @verb(content, "list", lists=True)
@@ -166,9 +170,11 @@ def preview(run: Run, id_: int, email: str, part: str, channel: str) -> None:
         where = where_it_shows(found.type, channel)
         if where == "email":
             seen = workspace.contents.preview(draft, email=email)
-            record = {"to": seen.to, "subject": seen.subject, "text": seen.text, "html": seen.html}
-            record["source"] = seen.source
-            output.document(record, run.form, [f"To: {seen.to}", f"Subject: {seen.subject}", "", record[part]])
+            record = {"to": seen.to, "subject": seen.subject, "preheader": seen.preheader}
+            record |= {"text": seen.text, "html": seen.html, "source": seen.source}
+            told = [f"To: {seen.to}", f"Subject: {seen.subject}"]
+            told += [f"Preheader: {seen.preheader}"] if seen.preheader else []
+            output.document(record, run.form, [*told, "", record[part]])
             return
         post = post_of(where or "social", draft)
     html = post.wire if where == "website" else ""
@@ -202,8 +208,15 @@ def told_count(count: Count) -> str:
 
 
 def _counts(workspace: Workspace, type_: str, channel: str, shows: Version) -> tuple[Count, ...]:
-    where = where_it_shows(type_, channel)
-    return workspace.contents.counts(where, shows.draft) if where else ()
+    """An e-mail's as its first reader sees it; as it is written where there is none, or it cannot be filled."""
+    from dataclasses import replace
+
+    where, draft = where_it_shows(type_, channel), shows.draft
+    if where == "email":
+        with suppress(TemplateInvalid, NotFound):
+            seen = workspace.contents.preview(draft)
+            draft = replace(draft, subject=seen.subject, preheader=seen.preheader)
+    return workspace.contents.counts(where, draft) if where else ()
 
 
 def _channel_record(workspace: Workspace, id_: int, channel: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aicmo.clock import parse_rfc3339
 from aicmo_tui.cli import output
 from aicmo_tui.cli.verb import ROW_ID, Run, verb
 
@@ -124,18 +125,23 @@ def version_record(version: Version) -> dict[str, Any]:
     }
 
 
+def _moment(approved: Version) -> str:
+    assert approved.approved_at is not None
+    return output.moment(parse_rfc3339(approved.approved_at))
+
+
 def told_approval(contents: Contents, content: Content, channel: str) -> str:
     """Whether what is shown there now is approved, and if it was once, what has changed since."""
     now, was = contents.wording(content.id, channel), contents.approved(content.id, channel)
     if now.approved_at:
-        return f"approved {now.approved_at}"
+        return f"approved {_moment(now)}"
     if was is None:
         return "not approved"
     if was.number == now.number:
-        return f"not approved; version {was.number} was, {was.approved_at}, over another original"
+        return f"not approved; version {was.number} was, {_moment(was)}, over another original"
     more = f" --channel {channel}" if channel else ""
     return (
-        f"not approved; version {was.number} was, {was.approved_at}. "
+        f"not approved; version {was.number} was, {_moment(was)}. "
         f"Since then: aicmo content diff {content.id} {was.number} {now.number}{more}"
     )
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from shutil import get_terminal_size
 from typing import Any, TextIO
 
+from aicmo.clock import SYSTEM_CLOCK, parse_rfc3339
 from aicmo.errors import InvalidInput
 from aicmo.text import one_line, plain
 
 Row = Mapping[str, Any]
+_MOMENT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 WIDEST = 60
 """Cells of a column of text; what is wider ends in an ellipsis. JSON and CSV are never cut."""
 NARROWEST = 12
@@ -36,6 +40,12 @@ class Form:
     @property
     def is_text(self) -> bool:
         return self.kind == "text"
+
+
+def moment(at: datetime) -> str:
+    """By this computer's clock, ``Mon 23 Nov 08:00``; with the year, where it is another."""
+    there, now = at.astimezone(), SYSTEM_CLOCK.now().astimezone()
+    return f"{there:%a %-d %b %H:%M}" if there.year == now.year else f"{there:%a %-d %b %Y %H:%M}"
 
 
 def line(text: str = "") -> None:
@@ -148,13 +158,24 @@ def _cell(value: Any) -> str:
     return plain(json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value))
 
 
+def _for_people(value: Any) -> str:
+    """A cell of a table that people read: yes or no, and moments by this computer's clock."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return f"{parse_rfc3339(value).astimezone():%Y-%m-%d %H:%M}"
+    return _cell(value)
+
+
 def _table(found: Sequence[Row], columns: Sequence[str], empty: str, numbers: Sequence[str]) -> None:
     if not found:
         say(empty)
         return
     from rich.cells import cell_len, set_cell_size
 
-    cells = [[_fitted(one_line(_number(row[c]) if c in numbers else _cell(row[c]))) for c in columns] for row in found]
+    cells = [
+        [_fitted(one_line(_number(row[c]) if c in numbers else _for_people(row[c]))) for c in columns] for row in found
+    ]
     heads = [name.replace("_", " ").upper() for name in columns]
     widths = [max(map(cell_len, column)) for column in zip(heads, *cells, strict=True)]
     if sys.stdout.isatty():

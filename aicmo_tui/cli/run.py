@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from aicmo_tui.cli import output
-from aicmo_tui.cli.sending import look_for_evidence, run_record, stoppable
+from aicmo_tui.cli.sending import look_for_evidence, opt_outs_told, outcomes, run_record, stoppable, waiting_told
 from aicmo_tui.cli.verb import Run, run_async, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing.evidence import EvidenceReport
+    from aicmo.publishing.inbox.optouts import OptOutReport
     from aicmo.publishing.outbox import RunReport
 
 LOCKED = 75
@@ -21,12 +22,14 @@ LOCKED = 75
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop then, however much is left.")
 @click.option("--fail-if-locked", is_flag=True, help="Exit with 75 when another process is sending.")
 def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
-    """Do everything that is due, once: send what is queued, retry what was deferred, begin what was scheduled, look for
+    """Do everything that is due, once: read who opted out by mail, send what is queued, retry what was deferred, begin what was scheduled, look for
     what may or may not have gone.
 
     Safe to start at any time and as often as you like: one process sends, any other says locked and changes nothing.
     """
+    from aicmo.errors import Interrupted
     from aicmo.log import logging_to
+    from aicmo.publishing.outbox import STOPPED_BY_HAND
 
     if run.dry_run:
         with run.open_workspace() as workspace:
@@ -41,7 +44,9 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
             "looking": looking,
             "warnings": [copied] if copied else [],
         }
-        told = [f"{due:,} messages are due, {beginning} scheduled campaigns would begin."]
+        messages = "1 message is due" if due == 1 else f"{due:,} messages are due"
+        campaigns = "1 scheduled campaign" if beginning == 1 else f"{beginning:,} scheduled campaigns"
+        told = [f"{messages}, {campaigns} would begin."]
         if looking:
             told.append(f"{looking:,} that may or may not have gone would be looked for.")
         if copied:
@@ -49,23 +54,30 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
         output.document(record, run.form, told)
         return 0
 
-    async def tick() -> tuple[RunReport, EvidenceReport]:
+    async def tick() -> tuple[OptOutReport, RunReport, EvidenceReport]:
         async with run.open_workspace() as workspace:
             await workspace.publishing.note_run()
             outbox = workspace.publishing.outbox(what="aicmo run")
             with logging_to(workspace.paths.log_file):
+                left = await workspace.publishing.opt_outs().look()  # first: who leaves gets nothing more
                 report = await stoppable(outbox, patience_s=0, max_seconds=max_seconds)
-                return report, await look_for_evidence(workspace, report)
+                return left, report, await look_for_evidence(workspace, report)
 
-    report, evidence = run_async(tick())
-    counted = ", ".join(f"{name} {count:,}" for name, count in report.counts.items()) or "nothing to do"
-    text = f"{report.status}: {report.reason}" if report.status in ("locked", "waiting") else counted
-    if report.status == "waiting" and report.counts:
-        text = f"{counted}; {text}"
+    left, report, evidence = run_async(tick())
+    counted = ", ".join(f"{name} {count:,}" for name, count in outcomes(report).items())
+    ended = {
+        "done": "" if counted else "nothing to do",
+        "waiting": waiting_told(report),
+        "locked": f"locked: {report.reason}",
+        "stopped": f"stopped ({report.reason}); aicmo run goes on",
+    }[report.status]
+    text = "; ".join(filter(None, (counted, ended)))
     if report.recovered_unknown:
         text += f"; {report.recovered_unknown} left on their way by an earlier run are unknown"
     if evidence.settled:
         text += f"; {evidence.settled} unknown went, as {', '.join(evidence.looked_in)} shows"
-    lines = [text, f"▲ {report.warning}"] if report.warning else [text]
-    output.document({"schema": "aicmo.run/1", **run_record(report, evidence)}, run.form, lines)
+    lines = [text, *opt_outs_told(left), *([f"▲ {report.warning}"] if report.warning else [])]
+    output.document({"schema": "aicmo.run/1", **run_record(left, report, evidence)}, run.form, lines)
+    if report.status == "stopped" and report.reason == STOPPED_BY_HAND:
+        return Interrupted.exit_code
     return LOCKED if report.status == "locked" and fail_if_locked else 0

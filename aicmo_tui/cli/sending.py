@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aicmo.gateways.status import HealthReport, ProviderHealth
     from aicmo.publishing import Counts
     from aicmo.publishing.evidence import EvidenceReport
+    from aicmo.publishing.inbox.optouts import OptOutReport
     from aicmo.publishing.outbox import Outbox, RunReport
     from aicmo.workspace import Workspace
 
@@ -24,33 +25,56 @@ REDRAW_S = 0.25
 
 def send_and_watch(run: Run, campaign_id: int, *, schema: str) -> int:
     """Send until the campaign has finished, or nothing can be done for a minute; the exit code says which."""
-    report, evidence, record, obstacle = run_async(_send(run, campaign_id))
+    left, report, evidence, record, obstacle = run_async(_send(run, campaign_id))
     counts = record["counts"]
-    document = {"schema": schema, **record, "run": run_record(report, evidence)}
-    output.document(document, run.form, [*told(record, report)])
+    document = {"schema": schema, **record, "run": run_record(left, report, evidence)}
+    output.document(document, run.form, [*told(record, report), *(f"  {line}" for line in opt_outs_told(left))])
     if report.status == "stopped":
         run.say("Interrupted; what was not sent is still queued. Go on with: aicmo run")
         return Interrupted.exit_code
     if counts["unknown"]:
         return OutcomeUnknown.exit_code
-    if obstacle and (counts["queued"] or counts["deferred"]):
+    if obstacle and record["status"] == "running" and (counts["queued"] or counts["deferred"]):
         return obstacle.exit_code
     return PARTLY_FAILED if counts["failed"] or counts["bounced"] else 0
 
 
-def run_record(report: RunReport, evidence: EvidenceReport) -> dict[str, Any]:
-    """A run of the outbox, and the search for evidence after it, as JSON tells them."""
+def run_record(left: OptOutReport, report: RunReport, evidence: EvidenceReport) -> dict[str, Any]:
+    """The look for opt-outs, the run of the outbox after it, and the search for evidence, as JSON tells them."""
     from aicmo.clock import rfc3339
 
     return {
         "status": report.status,
         "reason": report.reason or None,
         "next_at": rfc3339(report.next_at) if report.next_at else None,
-        "counts": dict(report.counts),
+        "counts": outcomes(report),
         "recovered_unknown": report.recovered_unknown,
-        "warnings": [report.warning] if report.warning else [],
+        "opted_out": left.opted_out,
+        "warnings": [each for each in (report.warning, _unread(left)) if each],
         "evidence": evidence_record(evidence),
     }
+
+
+def outcomes(report: RunReport) -> dict[str, int]:
+    """What it brought about. Who was put back, untried, still waits: that is nothing."""
+    return {state: count for state, count in report.counts.items() if state != "queued"}
+
+
+def opt_outs_told(left: OptOutReport) -> list[str]:
+    """Who left, and why nobody could look; a line each."""
+    people = "1 person" if left.opted_out == 1 else f"{left.opted_out:,} people"
+    lines = [f"{people} opted out by mail"] if left.opted_out else []
+    return [*lines, f"▲ {_unread(left)}"] if left.why_not else lines
+
+
+def _unread(left: OptOutReport) -> str:
+    return f"Not all mail could be read for opt-outs: {left.why_not}" if left.why_not else ""
+
+
+def waiting_told(report: RunReport) -> str:
+    """What it waits for, and from when it can go on, where that is known."""
+    when = f"; aicmo run goes on from {output.moment(report.next_at)}" if report.next_at else ""
+    return f"waiting: {report.reason.removeprefix('email_sending: ')}{when}"
 
 
 def evidence_record(report: EvidenceReport) -> dict[str, Any]:
@@ -78,21 +102,25 @@ def told(record: dict[str, Any], report: RunReport) -> list[str]:
 
     counts = record["counts"]
     parts = "  ".join(f"{name} {counts[name]:,}" for name in COUNTED if counts[name])
-    lines = [f"{record['name']} · {record['status']}", f"  {parts}  = {counts['audience']:,}"]
+    why = f" ({record['pause_reason']})" if record["pause_reason"] else ""
+    lines = [f"{record['name']} · {record['status']}{why}", f"  {parts}  = {counts['audience']:,}"]
     if report.warning:
         lines.append(f"  ▲ {report.warning}")
-    if report.status in ("waiting", "locked"):
-        lines.append(f"  {report.status}: {report.reason}")
+    if record["status"] == "running":  # else what waits is another campaign
+        if report.status == "waiting":
+            lines.append(f"  {waiting_told(report)}")
+        elif report.status == "locked":
+            lines.append(f"  locked: {report.reason}; it sends this one too")
+    if counts["failed"]:
+        lines.append(f"  Who did not get it, and why: aicmo campaign deliveries {record['id']} --state failed")
     if counts["unknown"]:
-        lines.append(f"  ? {counts['unknown']} may or may not have gone: aicmo campaign show {record['id']}")
-    if counts["deferred"]:
-        lines.append("  aicmo run tries the deferred ones again when they are due")
+        lines.append(f"  ? {counts['unknown']:,} may or may not have gone: aicmo campaign show {record['id']}")
     return lines
 
 
 async def _send(
     run: Run, campaign_id: int
-) -> tuple[RunReport, EvidenceReport, dict[str, Any], type[AicmoError] | None]:
+) -> tuple[OptOutReport, RunReport, EvidenceReport, dict[str, Any], type[AicmoError] | None]:
     import asyncio
 
     from aicmo.log import logging_to
@@ -103,13 +131,14 @@ async def _send(
         watcher = asyncio.create_task(_watch(run, workspace, campaign_id))
         try:
             with logging_to(workspace.paths.log_file):
+                left = await workspace.publishing.opt_outs().look()  # first: who leaves gets nothing more
                 report = await stoppable(outbox, patience_s=PATIENCE_S)
                 evidence = await look_for_evidence(workspace, report)
         finally:
             watcher.cancel()
             await asyncio.gather(watcher, return_exceptions=True)
         record = _record(workspace, workspace.publishing.campaign(campaign_id))
-        return report, evidence, record, _obstacle(workspace.health())
+        return left, report, evidence, record, _obstacle(workspace.health())
 
 
 def _obstacle(health: HealthReport) -> type[AicmoError] | None:

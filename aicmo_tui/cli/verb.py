@@ -24,8 +24,27 @@ from aicmo_tui.cli.output import Form
 T = TypeVar("T")
 _LARGEST = 2**63 - 1
 """The largest integer that SQLite holds."""
-ROW_ID = click.IntRange(0, _LARGEST)
-AT_MOST = click.IntRange(1, _LARGEST)
+
+
+class _Number(click.ParamType):
+    """A whole number from ``least`` to what the database can hold, which nobody needs to read about in a help text."""
+
+    name = "number"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{one_line(str(value), limit=60)!r} is no whole number.", param, ctx)
+        if not self.least <= number <= _LARGEST:
+            self.fail(f"{number} is too {'small' if number < self.least else 'large'}.", param, ctx)
+        return number
+
+
+ROW_ID, AT_MOST = _Number(0), _Number(1)
 PARTLY_FAILED = 5
 """The one exit code that no error has: some of it was done."""
 

@@ -8,6 +8,7 @@ moment the clocks jump over it; of one that comes twice the first counts.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -140,19 +141,28 @@ def _table(name: str) -> list[list[str]]:
 
 
 def our_zone(name: str = "") -> tzinfo:
-    """The zone of that name, or else this computer's. Raises ``InvalidInput`` for a name that there is not."""
+    """The zone of that name, or else this computer's, or what ``TZ`` says in its place, as for every program (POSIX).
+
+    Raises ``InvalidInput`` for a name that there is not.
+    """
     if name:
         zone = zone_named(name)
         if zone is None:
             raise InvalidInput(f"{shown(name)} is no time zone.", hint="Write it like Europe/Berlin.")
         return zone
+    if said := os.environ.get("TZ", "").removeprefix(":"):
+        return zone_named(said) or _offset_now()  # or it is spelled out, such as EST5EDT4
     try:
         with Path("/etc/localtime").open("rb") as file:  # with its changes of the clock
             return ZoneInfo.from_file(file, key="local")
     except (OSError, ValueError):
-        local = datetime.now().astimezone().tzinfo
-        assert local is not None
-        return local
+        return _offset_now()
+
+
+def _offset_now() -> tzinfo:
+    local = datetime.now().astimezone().tzinfo
+    assert local is not None
+    return local
 
 
 def zone_label(zone: tzinfo, at: datetime) -> str:

@@ -38,7 +38,9 @@ def plain(text: str, *, limit: int | None = None) -> str:
 
 def one_line(text: str, *, limit: int | None = None) -> str:
     """``plain()`` on a single line: every run of white space becomes one space, the ends are trimmed."""
-    return plain(_SPACES.sub(" ", plain(text)).strip(), limit=limit)
+    if "  " in text or not (text.isascii() and text.isprintable()):
+        text = _SPACES.sub(" ", plain(text))
+    return plain(text.strip(), limit=limit)
 
 
 def shown(text: str, *, limit: int = 80) -> str:

@@ -222,6 +222,7 @@ CALLS: dict[str, tuple[list[str], int]] = {
     "campaign list": ([], 0),
     "campaign show": (["1"], 0),
     "campaign check": (["2"], 0),
+    "campaign preview": (["2"], 0),
     "campaign test": (["2"], 0),
     "campaign approve": (["2"], 0),
     "campaign start": (["2"], 0),

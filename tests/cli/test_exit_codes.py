@@ -61,6 +61,7 @@ def test_2_usage(words: list[str], aicmo: CommandLine) -> None:
         ["campaign", "show", "7"],
         ["campaign", "pause", "7"],
         ["campaign", "deliveries", "7"],
+        ["campaign", "preview", "7"],
         ["content", "show", "7"],
         ["content", "preview", "7"],
         ["content", "versions", "7"],

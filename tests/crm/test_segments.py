@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from aicmo.config import Config
 from aicmo.crm import CRMRepository
 from aicmo.crm.segments import Segments
 from aicmo.errors import InvalidInput, NotFound, QueryInvalid
+from aicmo.paths import Paths
+from aicmo.publishing import Draft
+from aicmo.publishing.sequence_edit import Add
 from aicmo.store import Database
+from aicmo.workspace import Workspace, open_workspace
 
 
 @pytest.fixture
@@ -105,6 +111,39 @@ def test_a_name_that_others_ask_by_stays(people: CRMRepository, segments: Segmen
     segments.delete("B")
     segments.delete("A")
     assert segments.list() == ()
+
+
+def test_a_name_that_a_campaign_asks_by_stays_until_it_is_over(tmp_path: Path) -> None:
+    sender = {"name": "Ada", "email": "ada@example.com", "postal_address": "1 Way"}
+    server = {"kind": "smtp", "host": "127.0.0.1", "port": 9, "security": "none"}
+    config = {"sender": sender, "chains": {"email_sending": ["s"]}, "providers": {"s": server}}
+    with open_workspace(Paths(tmp_path / "c.toml", tmp_path), Config.model_validate(config)) as workspace:
+        _names_of_a_campaign_stay(workspace)
+
+
+def _names_of_a_campaign_stay(workspace: Workspace) -> None:
+    workspace.crm.add("ann@acme.example")
+    for name in ("To", "Not", "If"):
+        workspace.segments.create(name, "acme")
+    workspace.segments.edit("Not", query="globex")
+    content = workspace.contents.create("email", "News", Draft("S", "x")).id
+    campaign = workspace.publishing.create_campaign("News", content, "segment:to", exclude="segment:not").id
+    workspace.sequences.edit(campaign, Add(content, 60, "-segment:if"))
+    used = {"To": "used by campaign 1.", "Not": "used by campaign 1.", "If": "used by step 2 of campaign 1."}
+
+    def refused() -> None:
+        for name, by in used.items():
+            with pytest.raises(InvalidInput, match=by):
+                workspace.segments.delete(name)
+            with pytest.raises(InvalidInput, match=by):
+                workspace.segments.edit(name, new_name="Other")
+
+    refused()
+    workspace.publishing.start(campaign, approve=True)
+    refused()
+    workspace.publishing.cancel(campaign)
+    for name in used:
+        workspace.segments.delete(name)
 
 
 @pytest.mark.parametrize("name", ["", " ", 'a"b', "x" * 101, "VIPS"])

@@ -122,7 +122,8 @@ async def test_a_chain_of_closed_providers_says_why_and_until_when() -> None:
     assert (result.final.outcome, result.retry_at, result.attempts) == (Outcome.SKIPPED, until, ())
     assert result.final.retry_at == until
     assert (
-        result.final.detail == "email_sending: a is cooling after rate_limited (454 too fast); b is blocked after auth"
+        result.final.detail == "email_sending: a is left alone, as it asked (454 too fast);"
+        " b is blocked, because it refuses our password or key"
     )
     assert (await chain.usable(), await chain.next_try_at()) == (False, until)
 

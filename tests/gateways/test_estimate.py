@@ -64,7 +64,7 @@ async def test_it_says_when_a_budget_or_what_the_provider_has_left_does_not_cove
 
 async def test_one_that_could_not_be_called_now_is_told_so() -> None:
     found = await told(5, closed="a")
-    assert not found.providers[0].open and "blocked after auth" in found.providers[0].reason
+    assert not found.providers[0].open and "refuses our password" in found.providers[0].reason
     assert found.providers[1].open and not found.providers[1].reason
 
 

@@ -61,7 +61,7 @@ async def test_two_failures_are_bad_luck_and_three_close(open_registry: Open, cl
     assert registry.states()["a"].state == OK
     await happens(registry, Outcome.TRANSIENT, detail="refused")
     admission = await registry.admit(A)
-    assert (admission.allowed, admission.reason) == (False, "cooling after transient (refused)")
+    assert (admission.allowed, admission.reason) == (False, "left alone after failures (refused)")
     assert admission.until == clock.now() + timedelta(seconds=11.25)  # 15 s, equal jitter in the middle
 
 
@@ -601,7 +601,8 @@ async def test_a_reputation_block_ends_after_a_day(open_registry: Open, clock: M
         admission = await registry.admit(A)
         await registry.record(A, attempt("a", Outcome.CONTENT, code="550 5.7.1"), admission, concerning=whom)
     state = registry.states()["a"]
-    assert (state.state, state.open_reason) == (BLOCKED, "reputation")
+    assert (state.state, state.open_reason, state.last_error_code) == (BLOCKED, "reputation", "550 5.7.1")
+    assert "because it refuses what is sent (550 5.7.1" in (await registry.admit(A)).reason
     assert (await registry.admit(A)).until == clock.now() + timedelta(days=1)
     clock.advance(86_400)
     assert (await registry.admit(A)).probe

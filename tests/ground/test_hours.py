@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -107,6 +108,20 @@ def test_our_own_zone_is_the_one_named_or_this_computers() -> None:
     assert datetime(2026, 7, 1, tzinfo=our_zone()).utcoffset() is not None
     with pytest.raises(InvalidInput):
         our_zone("Europe/Nowhere")
+
+
+def test_our_own_zone_is_what_tz_says_as_for_every_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    for said in ("Asia/Tokyo", ":Asia/Tokyo"):
+        monkeypatch.setenv("TZ", said)
+        assert our_zone() == TOKYO
+        assert our_zone("Europe/Berlin") == BERLIN
+    monkeypatch.setenv("TZ", "JST-9")  # spelled out, and no name
+    time.tzset()
+    try:
+        assert datetime(2026, 7, 1, tzinfo=our_zone()).utcoffset() == timedelta(hours=9)
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()
 
 
 def test_a_zone_is_told_by_its_name() -> None:

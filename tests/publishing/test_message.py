@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aicmo.publishing.email.headers import HeaderMismatch, check_headers, unstructured
-from aicmo.publishing.email.message import HEADERS, BuiltMessage, SenderIdentity
+from aicmo.publishing.email.message import HEADERS, BuiltMessage, SenderIdentity, _quoted
 from aicmo.sandbox.people import HOSTILE_FIRST_NAMES
 from aicmo.store.contents import Draft
 from aicmo.text import one_line
@@ -51,6 +51,17 @@ def test_a_hostile_name_adds_no_header_and_no_recipient(name: str) -> None:
     read = assert_sound(built(first_name=name))
     assert one_line(read["Subject"]) == one_line(f"News for {name}")
     assert "Bcc" not in read
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(("word ", "é", "=", ".", " ", "\t", "\0", "\ud800", "x" * 75, "\n", "\r\n", "\r"))))
+def test_any_words_come_back_from_short_lines_without_a_blank_at_the_end(pieces: list[str]) -> None:
+    """RFC 2045 6.7: 76 characters, and what a server may strip is encoded."""
+    words = "".join(pieces)
+    lines = _quoted(words).split(b"\r\n")
+    assert all(len(line) <= 76 and line.isascii() and not line.endswith((b" ", b"\t")) for line in lines)
+    meant = words.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
+    assert decodestring(b"\n".join(lines)) == meant and not any(b"\n" in line or b"\r" in line for line in lines)
 
 
 @settings(deadline=None)

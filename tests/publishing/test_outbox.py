@@ -12,11 +12,12 @@ import pytest
 
 from aicmo.errors import IllegalTransition
 from aicmo.publishing import Counts, State
-from aicmo.publishing.outbox import RunReport, _cut_off
+from aicmo.publishing.outbox import RunReport
 from aicmo.publishing.sender_lock import sender_lock
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store import suppressions
 from aicmo.store.claiming import recover
+from aicmo.tasks import cut_off
 from aicmo.workspace import Workspace
 
 from .conftest import DRAFT, OpenWorkspace, started_campaign
@@ -184,7 +185,7 @@ async def test_three_refusals_of_the_content_in_a_row_pause_the_campaign(
     workspace.publishing.resume(campaign.id)
     assert workspace.publishing.retry(campaign.id) == 3
     report = await send(workspace)
-    assert report.status == "waiting" and "reputation" in report.reason
+    assert report.status == "waiting" and "because it refuses what is sent" in report.reason
     await workspace.registry.reset("smtp-a")
     await send(workspace)
     assert workspace.publishing.counts(campaign.id) == Counts(audience=10, sent=10)
@@ -386,5 +387,5 @@ async def test_a_worker_that_loses_a_cancellation_is_cut_off_all_the_same() -> N
 
     worker = asyncio.create_task(deaf_once())
     await asyncio.sleep(0)
-    await _cut_off([worker])
+    await cut_off([worker])
     assert worker.cancelled()

@@ -202,7 +202,7 @@ def test_an_audience_is_asked_anew_until_the_campaign_begins(workspace: Workspac
         workspace.segments.delete("Acme")
     workspace.publishing.start(campaign_id, approve=True)
     assert workspace.publishing.counts(campaign_id).audience == 2
-    workspace.segments.delete("Acme")
+    workspace.segments.edit("Acme", query="tag:nobody")
     assert workspace.publishing.counts(campaign_id).audience == 2
 
 

@@ -298,11 +298,16 @@ def plan(count: int, *, limits: dict[str, int] | None = None, gmail: int = 0, **
     return Plan(count, [Account("main", limits or {})], domains, more.pop("caps", {}), NOW, **more)
 
 
+def warming(count: int, *caps: int) -> Plan:
+    return Plan(count, [Account("main", {}, caps)], [("acme.example", count)], {}, NOW)
+
+
 PACES: list[tuple[str, Plan, str]] = [
     ("takes_days", plan(1_500, limits={"day": 500}), "At 500 a day this takes 3 days, until Thu 26 Nov."),
     ("takes_days", plan(1_000, caps={"acme.example": {"day": 100}}), "At 100 a day to acme.example this takes 10 days"),
     ("takes_days", plan(1_000, caps={"*": {"hour": 10}}), "At 240 a day to acme.example this takes 5 days"),
     ("takes_days", plan(10**9, limits={"day": 1}), "longer than can be reckoned"),
+    ("takes_days", warming(60, 10, 20, 40), "At up to 30 a day this takes 3 days"),
     ("needs_one_click", plan(6_000, gmail=6_000), "6,000 a day to Gmail"),
 ]
 MOMENTS: list[tuple[str, Plan, str]] = [

@@ -95,6 +95,8 @@ VERBS = [
     "campaign list",
     "campaign show 1",
     "campaign check 1",
+    "campaign preview 1 --part source",
+    "campaign test 1 --dry-run",
     "campaign deliveries 1",
     "contact list",
     "contact timeline jane@acme.example",

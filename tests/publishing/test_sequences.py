@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from aicmo.errors import IllegalTransition, InvalidInput, QueryInvalid
-from aicmo.publishing import CampaignStatus, State
+from aicmo.publishing import CampaignStatus, State, schedule
+from aicmo.publishing.advancing import advance
 from aicmo.publishing.sequence_edit import Add
-from aicmo.store import suppressions
+from aicmo.store import segments, suppressions
 from aicmo.store.suppressions import SuppressionReason
 
 from .sequence_world import DAY, IN_A_DAY, World, a_world
@@ -200,7 +201,7 @@ def test_a_condition_that_is_no_query_is_refused_and_one_that_cannot_be_asked_an
         world.sequence(IN_A_DAY, only_if="stage:nowhere")
     campaign = world.start(world.sequence(IN_A_DAY, only_if="segment:vip"))
     world.send(campaign)
-    world.workspace.segments.delete("VIP")
+    world.db.write(lambda db: segments.delete(db, world.workspace.segments.get("VIP").segment.id))  # as a tool could
     world.later()
     paused = world.publishing.campaign(campaign)
     assert paused.status is CampaignStatus.PAUSED and "VIP" in paused.pause_reason.upper()
@@ -229,6 +230,35 @@ def test_whoever_comes_later_enters_only_where_newcomers_join_and_nobody_enters_
     assert world.publishing.campaign(open_).status is CampaignStatus.FINISHED
 
 
+def test_of_very_many_newcomers_some_enter_at_each_look_until_all_have(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "LET_IN_AT_ONCE", 2)
+    world.people("zoe")
+    campaign = world.start(world.sequence(IN_A_DAY, joins=True))
+    world.send(campaign)
+    world.people("ann", "bob", "cy", "di", "eve")
+    world.later(timedelta(minutes=10))
+    entered = [world.send(campaign)]
+    for _ in range(3):
+        world.tick()
+        entered.append(world.send(campaign))
+    assert entered == [[("ann", 1), ("bob", 1)], [("cy", 1), ("di", 1)], [("eve", 1)], []]
+
+
+def test_a_newcomer_who_left_the_audience_before_being_let_in_stays_out(world: World) -> None:
+    world.people("zoe")
+    campaign = world.start(world.sequence(IN_A_DAY, audience="-tag:vip", joins=True))
+    world.send(campaign)
+    world.people("ann", "bob")
+    world.clock.at += timedelta(minutes=10)
+    found = world.db.read(lambda db: schedule.newcomers(db, world.clock.now()))
+    ann = world.workspace.crm.get("ann@acme.example").id
+    world.workspace.crm.tag([ann], add=["vip"])
+    world.db.write(lambda db: advance(db, world.clock.now(), found))
+    assert world.send(campaign) == [("bob", 1)]
+
+
 def test_somebody_who_was_deleted_and_came_back_does_not_begin_anew(world: World) -> None:
     world.people("ann", "bob")
     campaign = world.start(world.sequence(IN_A_DAY, joins=True))
@@ -255,6 +285,7 @@ def test_the_counts_of_all_steps_add_up_to_the_deliveries(world: World) -> None:
     world.later()
     counts = world.publishing.counts(campaign)
     assert (counts.audience, counts.sent, counts.queued) == (5, 3, 2)
+    assert world.publishing.reached(campaign) == 3
     states = [each.counts for each in world.sequences.steps(campaign)]
     assert states == [{"sent": 3}, {"queued": 2}]
     places = world.sequences.places(campaign)

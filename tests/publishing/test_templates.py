@@ -141,3 +141,13 @@ def test_a_style_sheet_that_looks_like_a_template_is_kept() -> None:
 
 def test_a_word_that_looks_like_a_held_mark_stays() -> None:
     assert filled("xqjinja99qx and {{ first_name }}")[0].startswith("xqjinja99qx and Jane\n")
+
+
+@pytest.mark.parametrize("mark", ["{{ 'a' * 1000000000 }}", "{{ 10 ** 100000000 }}", "{{ 'a' * 1000 * 1000000 }}"])
+def test_a_slip_takes_neither_all_memory_nor_minutes(mark: str) -> None:
+    with pytest.raises(TemplateInvalid, match="too often"):
+        filled(mark)
+
+
+def test_sums_and_small_repetitions_are_done() -> None:
+    assert filled("{{ '-' * 10 }} {{ 2000 * 3000 }} {{ 2.5 * 2 }}")[0].startswith("---------- 6000000 5.0\n")

@@ -15,14 +15,12 @@ from aicmo.publishing import Draft, State
 from aicmo.publishing.sequence_edit import Add
 from aicmo.publishing.variants import LETTERS, bands, judge
 from aicmo.store import suppressions
-from aicmo.store.functions import lot
+from aicmo.store.functions import lots
 from aicmo.store.messages import Message
 from aicmo.store.suppressions import SuppressionReason
 from aicmo.store.variants import Figures, Trial
 
-from .sequence_world import DAY, IN_A_DAY, NOON, World, a_world
-
-SECRET = bytes(range(32))
+from .sequence_world import DAY, IN_A_DAY, NOON, SECRET, World, a_world
 
 
 @pytest.fixture
@@ -61,25 +59,25 @@ def click(world: World, campaign: int, variant: str, count: int, *, human: bool 
 
 def test_lots_are_spread_evenly() -> None:
     """Chi-square over 20 bins of 20,000 lots: 43.8 would come by chance once in a thousand (19 degrees of freedom)."""
-    counted = Counter(int(lot(SECRET, 7, f"p{number}@acme.example") * 20) for number in range(20_000))
+    lot = lots(SECRET, 7)
+    counted = Counter(int(lot(f"p{number}@acme.example") * 20) for number in range(20_000))
     assert set(counted) == set(range(20))
     assert sum((count - 1000) ** 2 / 1000 for count in counted.values()) < 43.8
 
 
 def test_a_lot_hangs_on_nothing_but_the_campaign_and_the_address() -> None:
     one, other = (
-        [lot(SECRET, campaign, f"p{number}@acme.example") < 0.5 for number in range(20_000)] for campaign in (1, 2)
+        [lot(f"p{number}@acme.example") < 0.5 for number in range(20_000)] for lot in (lots(SECRET, 1), lots(SECRET, 2))
     )
     both = sum(a and b for a, b in zip(one, other, strict=True))
     assert abs(both - 5000) < 250, "half of one half: four standard deviations"
-    assert lot(bytes(32), 1, "p1@acme.example") != lot(SECRET, 1, "p1@acme.example")
+    assert lots(bytes(32), 1)("p1@acme.example") != lots(SECRET, 1)("p1@acme.example")
 
 
 def test_who_gets_what_is_the_same_however_and_whenever_it_is_drawn(tmp_path: Path) -> None:
     drawn = []
     for folder, names in (("one", ["ann", "bob", "cy", "di"]), ("two", ["di", "cy", "bob", "ann"])):
         with a_world(tmp_path / folder) as world:
-            world.db.write(lambda db: db.execute("UPDATE meta SET value = ? WHERE name = 'secret'", (SECRET,)))
             world.people(*names)
             campaign = world.campaign()
             world.variants.add(campaign, subject="Another")

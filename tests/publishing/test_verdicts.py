@@ -65,6 +65,15 @@ def test_one_doubtful_attempt_makes_the_delivery_unknown_whatever_came_after() -
     assert verdict_of(result, attempts_before=0, let_go=True, now=NOW).state is State.UNKNOWN
 
 
+def test_the_reason_says_how_far_it_had_come_and_nothing_of_a_limit_of_ours() -> None:
+    def reason(outcome: Outcome, phase: str) -> str:
+        return verdict_of(one(outcome, phase=phase), attempts_before=0, let_go=False, now=NOW).reason
+
+    assert reason(Outcome.INPUT, "rcpt") == "told (at the recipient)"
+    assert reason(Outcome.TRANSIENT, "connect") == "told (on connecting)"
+    assert reason(Outcome.QUOTA, "data") == "told"
+
+
 def test_a_mailbox_that_keeps_saying_later_is_given_up_and_the_reason_says_so() -> None:
     result = one(Outcome.RECIPIENT, code="450")
     waits = [verdict_of(result, attempts_before=n, let_go=False, now=NOW).retry_at for n in range(len(BACKOFF))]

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from aicmo.config import Config
-from aicmo.errors import AuthNeeded
+from aicmo.errors import AuthNeeded, IllegalTransition
 from aicmo.paths import Paths
 from aicmo.publishing import State
+from aicmo.publishing.changing import CampaignChange
 from aicmo.publishing.outbox import RunReport
+from aicmo.publishing.sequence_edit import Add
 from aicmo.sandbox import RunningSandbox
+from aicmo.store.campaign_options import CampaignOptions
 from aicmo.store.contents import Draft
 from aicmo.workspace import Workspace, open_workspace
 from tests.publishing.conftest import config_for, started_campaign
@@ -36,7 +39,7 @@ def without_what_differs(raw: str) -> str:
     """But for the date, the delivery's token, and the signature over them."""
     raw = re.sub(r"^DKIM-Signature:.*\r\n([ \t].*\r\n)*", "", raw)
     raw = re.sub(r"(?m)^Date: .*$", "Date:", raw.replace("=\r\n", ""))
-    return re.sub(r"\d+\.\d+\.([0-9a-f]{20}|preview)", "TOKEN", raw)
+    return re.sub(r"\d+\.\d+\.([0-9a-f]{20}|preview|test-[0-9]+)", "TOKEN", raw)
 
 
 async def test_the_preview_is_what_the_server_gets(sandbox: RunningSandbox, tmp_path: Path) -> None:
@@ -50,7 +53,7 @@ async def test_the_preview_is_what_the_server_gets(sandbox: RunningSandbox, tmp_
         dkim={"domain": "example.com", "private_key_file": str(key)},
     )
     campaign = started_campaign(workspace, ["jane@acme.example"], TEXT)
-    seen = workspace.contents.preview(TEXT, campaign_name="News", campaign_id=campaign.id)
+    seen = workspace.publishing.preview(campaign.id)
     report = await send(workspace)
     assert report.counts == {"sent": 1}
     (mail,) = sandbox.received()
@@ -60,6 +63,65 @@ async def test_the_preview_is_what_the_server_gets(sandbox: RunningSandbox, tmp_
     for signed in (mail.raw, seen.source.encode()):
         assert verifies(signed, "ed25519")
     assert mail.mail_from == "ada@example.com" and mail.rcpt_to == ("jane@acme.example",)
+
+
+async def test_every_variant_is_previewed_as_it_is_sent(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    workspace = opened(sandbox, tmp_path, links={"utm": {}})
+    for number in range(8):
+        workspace.crm.add(f"p{number}@acme.example")
+    content = workspace.contents.create("email", "News", TEXT)
+    campaign = workspace.publishing.create_campaign("News", content.id, "").id
+    workspace.variants.add(campaign, subject="Other news")
+    workspace.publishing.start(campaign, approve=True)
+    ledger = {each.email: each.variant for each in workspace.publishing.deliveries(campaign)}
+    seen = {
+        email: workspace.publishing.preview(campaign, email=email, variant=variant).source
+        for email, variant in ledger.items()
+    }
+    await send(workspace)
+    assert set(ledger.values()) == {"A", "B"}
+    for mail in sandbox.received():
+        (email,) = mail.rcpt_to
+        raw, letter = without_what_differs(mail.raw.decode()), ledger[email]
+        assert raw == without_what_differs(seen[email])
+        assert f"Feedback-ID: c{campaign}:s1{letter}:campaign:" in raw and f"utm_content=3D{letter.lower()}" in raw
+
+
+async def test_a_test_is_previewed_as_it_is_sent(sandbox: RunningSandbox, tmp_path: Path) -> None:
+    async with opened(sandbox, tmp_path, links={"utm": {}}) as workspace:
+        workspace.crm.add("jane@acme.example", first_name="Jane")
+        first = workspace.contents.create("email", "News", TEXT)
+        campaign = workspace.publishing.create_campaign("News", first.id, "").id
+        second = workspace.contents.create("email", "More", Draft("More for {{ first_name }}", "x"))
+        workspace.sequences.edit(campaign, Add(second.id, 60))
+        seen = workspace.publishing.preview_test(campaign, "Me@Acme.example", step=2)
+        await workspace.publishing.send_test(campaign, "Me@Acme.example", step=2)
+    (mail,) = sandbox.received()
+    assert without_what_differs(mail.raw.decode()) == without_what_differs(seen.source)
+    assert (seen.to, seen.subject) == ("Me@Acme.example", "[Test] More for Jane")
+    assert f"Feedback-ID: c{campaign}:s2:" in seen.source
+
+
+@pytest.mark.parametrize(
+    ("configured", "said", "added"),
+    [(None, None, False), (None, True, True), ({}, None, True), ({}, False, False), ({"source": "me"}, True, True)],
+)
+async def test_a_campaign_may_say_itself_whether_its_links_are_tagged(
+    configured: dict[str, str] | None, said: bool | None, added: bool, sandbox: RunningSandbox, tmp_path: Path
+) -> None:
+    workspace = opened(sandbox, tmp_path, links={"utm": configured} if configured is not None else {})
+    workspace.crm.add("jane@acme.example")
+    content = workspace.contents.create("email", "News", TEXT)
+    campaign = workspace.publishing.create_campaign("News", content.id, "", options=CampaignOptions(utm=said)).id
+    seen = workspace.publishing.preview(campaign)
+    workspace.publishing.start(campaign, approve=True)
+    with pytest.raises(IllegalTransition, match="links have gone out"):
+        workspace.publishing.edit_campaign(campaign, CampaignChange(options={"utm": not said}))
+    await send(workspace)
+    (mail,) = sandbox.received()
+    assert without_what_differs(mail.raw.decode()) == without_what_differs(seen.source)
+    assert ("utm_campaign=news" in seen.text) is added
+    assert f"utm_source={(configured or {}).get('source', 'newsletter')}" in seen.text or not added
 
 
 async def test_a_key_that_is_not_there_ends_the_run_and_fails_nobody(sandbox: RunningSandbox, tmp_path: Path) -> None:

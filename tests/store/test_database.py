@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from aicmo.errors import StoreDamaged, StoreError, StoreLocked, StoreNewer, StoreReadOnly
 from aicmo.store import Database, database, open_database
+from aicmo.store.database import create_private_file
 from aicmo.store.migrations import SCHEMA_VERSION
 
 
@@ -44,6 +46,31 @@ def test_a_file_that_others_could_read_is_closed_to_them(file: Path) -> None:
     file.chmod(0o644)
     open_database(file).close()
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+ASK_FROM_OUTSIDE = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1], timeout=0) as db:
+    db.execute("BEGIN IMMEDIATE")
+"""
+
+
+def test_opening_it_once_more_leaves_the_locks_that_are_held_on_it(tmp_path: Path) -> None:
+    """POSIX drops all locks that a process has on a file when it closes any descriptor of it."""
+    file = tmp_path / "data" / "aicmo.db"
+    create_private_file(file)
+    with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        create_private_file(file)
+        asked = subprocess.run([sys.executable, "-c", ASK_FROM_OUTSIDE, file], capture_output=True, text=True)
+        assert "database is locked" in asked.stderr
+
+
+def test_a_link_to_where_nothing_is_yet_is_followed(tmp_path: Path) -> None:
+    link, target = tmp_path / "aicmo.db", tmp_path / "elsewhere.db"
+    link.symlink_to(target)
+    create_private_file(link)
+    assert target.is_file() and target.stat().st_mode & 0o777 == 0o600
 
 
 def test_all_tables_are_strict_and_referenced(db: Database) -> None:

@@ -15,7 +15,7 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.query import SavedQuery, parse_query, segments_in
 from aicmo.crm.query_keys import nearest
 from aicmo.errors import InvalidInput, NotFound, QueryInvalid
-from aicmo.store import Database, campaigns, contacts, deliveries
+from aicmo.store import Database, campaigns, contacts, messages
 from aicmo.store import segments as store
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.contacts import Contact
@@ -25,7 +25,7 @@ from aicmo.text import one_line, shown
 
 MAX_NAME = 100
 """Characters."""
-_MAY_BEGIN = (CampaignStatus.DRAFT, CampaignStatus.APPROVED, CampaignStatus.SCHEDULED, CampaignStatus.PAUSED)
+_OVER = (CampaignStatus.FINISHED, CampaignStatus.CANCELLED)
 
 
 def select(db: sqlite3.Connection, query: str, *, now: datetime | None = None, of: str | None = None) -> Selection:
@@ -191,16 +191,16 @@ def _refuse_taken(db: sqlite3.Connection, name: str) -> None:
 
 
 def _refuse_used(db: sqlite3.Connection, segment: Segment) -> None:
-    """A name that others ask by stays: segments, and campaigns that have not begun."""
+    """A name that others ask by stays: segments, and campaigns that are not over, with the steps of their sequences."""
     key = store.key_of(segment.name)
     users = [f"the segment {shown(each.name)}" for each in store.listed(db) if key in segments_in(each.query)]
-    users += [
-        f"campaign {each.id}"
-        for each in campaigns.listed(db)
-        if each.status in _MAY_BEGIN
-        and key in segments_in(each.audience)
-        and not deliveries.counts(db, each.id).audience
-    ]
+    for campaign in campaigns.listed(db):
+        if campaign.status in _OVER:
+            continue
+        if key in segments_in(campaign.audience) | segments_in(campaign.exclude):
+            users.append(f"campaign {campaign.id}")
+        steps = [each.step for each in messages.steps(db, campaign.id) if key in segments_in(each.only_if)]
+        users += [f"step {step} of campaign {campaign.id}" for step in steps]
     if users:
         raise InvalidInput(
             f"The segment {shown(segment.name)} is used by {', '.join(users)}.", hint="Change what they ask first."

@@ -7,6 +7,17 @@ from datetime import datetime
 
 from aicmo.provider_state import ProviderState
 
+_SAID = {
+    "transient": "left alone after failures",
+    "rate_limited": "left alone, as it asked",
+    "quota": "out of its allowance",
+    "auth": "blocked, because it refuses our password or key",
+    "reputation": "blocked, because it refuses what is sent",
+    "slow": "left alone, because it was slow",
+    "flapping": "left alone, because it comes and goes",
+}
+"""Why it is closed -> what it is, for a person."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -34,7 +45,8 @@ class Admission:
 def closed(state: ProviderState, until: datetime, reason: str = "", cause: str = "") -> Admission:
     """Not before ``until``; by what its state says, unless a ``reason`` and ``cause`` are given."""
     why = " ".join(part for part in (state.last_error_code, state.last_error_text) if part)
-    reason = reason or f"{state.state} after {state.open_reason}" + (f" ({why})" if why else "")
+    said = _SAID.get(state.open_reason, f"{state.state} after {state.open_reason}")
+    reason = reason or said + (f" ({why})" if why else "")
     return Admission(state.name, False, state.gen, until=until, reason=reason, cause=cause or state.open_reason)
 
 

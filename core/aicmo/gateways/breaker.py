@@ -84,9 +84,14 @@ def closed_until(state: ProviderState, now: datetime) -> datetime | None:
     """When it may be tried again, or ``None``: that time has come, or it is not closed at all."""
     if state.state in (OK, PROBING) or state.open_until is None:
         return None
-    longest = _LONGEST_S.get(state.open_reason, COSTLY_COOLING_CAP_S if state.trips < 5 else DORMANT_S)
-    until = min(state.open_until, now + timedelta(seconds=longest))
+    until = min(state.open_until, now + longest_wait(state))
     return until if until > now else None
+
+
+def longest_wait(state: ProviderState) -> timedelta:
+    """How long it can stay closed at the most before it is tried again, whatever the clock does."""
+    usual_s = COSTLY_COOLING_CAP_S if state.trips < 5 else DORMANT_S
+    return timedelta(seconds=_LONGEST_S.get(state.open_reason, usual_s))
 
 
 def needs_probe(state: ProviderState) -> bool:
@@ -265,13 +270,7 @@ def after(
     if outcome in BLAMELESS:
         return _blameless(state, attempt, now, concerning, record) if current else (state, None)
 
-    state = replace(
-        state,
-        last_error_at=now,
-        last_error_class=outcome.value,
-        last_error_code=attempt.code,
-        last_error_text=attempt.detail[:200],
-    )
+    state = _with_last_error(state, attempt, now)
     if not synthetic:
         state = with_cost(state, outcome)
     if outcome in _COUNTS_AGAINST:
@@ -342,7 +341,8 @@ def _blameless(state: ProviderState, attempt: Attempt, now: datetime, concerning
         state = _refused(state, now, concerning)
         if len(state.refusals.split()) >= REFUSALS or (state.state != OK and state.open_reason == REPUTATION):
             until = now + timedelta(seconds=REPUTATION_S)
-            return _close(replace(state, refusals=""), now, BLOCKED, until, REPUTATION, _why(attempt))
+            state = replace(_with_last_error(state, attempt, now), refusals="")
+            return _close(state, now, BLOCKED, until, REPUTATION, _why(attempt))
     if state.state == OK:
         return state, None
     unheard = attempt.outcome in (Outcome.CANCELLED, Outcome.SKIPPED) or not attempt.code
@@ -395,6 +395,16 @@ def _close(state: ProviderState, now: datetime, to: str, until: datetime, reason
     before = COOLING if state.state == PROBING else state.state
     why = f"{reason}: {why}" if reason in (SLOW, FLAPPING, REPUTATION) else why or reason
     return closed, StateChange(state.name, now, before, to, why) if news else None
+
+
+def _with_last_error(state: ProviderState, attempt: Attempt, now: datetime) -> ProviderState:
+    return replace(
+        state,
+        last_error_at=now,
+        last_error_class=attempt.outcome.value,
+        last_error_code=attempt.code,
+        last_error_text=attempt.detail[:200],
+    )
 
 
 def _why(attempt: Attempt) -> str:

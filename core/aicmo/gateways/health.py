@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError
-from aicmo.gateways import breaker, refused_input
+from aicmo.gateways import breaker, refused_input, set_back
 from aicmo.gateways.admission import Admission, closed, no_network
 from aicmo.gateways.attempt import Applied, Attempt, Outcome
 from aicmo.gateways.health_store import HealthStore, SharedStates, this_process
@@ -291,6 +291,8 @@ class HealthRegistry:
         self, provider: Provider, state: ProviderState, *, take_probe: bool, early: bool = False
     ) -> Admission:
         now, mine = self._clock.now(), f"{self._owner}-{os.urandom(4).hex()}"
+        if set_back.is_ahead(state, now):
+            state = await self._shared.update(state.name, partial(set_back.as_of, now=now))
         until = None if early else breaker.closed_until(state, now)
         fingerprint = await self._fingerprint(provider) if state.open_reason == Outcome.AUTH else ""
         if fingerprint and fingerprint != state.config_fingerprint:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from aicmo.crm.segments import select
 from aicmo.errors import QueryInvalid
-from aicmo.publishing.schedule import freeze_newcomers
+from aicmo.publishing.schedule import Newcomers, let_in, newcomers
 from aicmo.store import campaigns, messages, sequences
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.deliveries import State
@@ -63,7 +63,7 @@ Move = Wait | Leave | End | Due
 
 def condition(only_if: str, campaign_id: int) -> str:
     """A step's condition as a contact query."""
-    return CONDITIONS.get(only_if, only_if).format(campaign_id)
+    return CONDITIONS[only_if].format(campaign_id) if only_if in CONDITIONS else only_if
 
 
 def position(steps: Sequence[Message], number: int) -> int:
@@ -104,14 +104,17 @@ def next_move(who: Enrolment, steps: Sequence[Message], had: frozenset[int], now
     return Wait(due) if due > now else Due(message, due)
 
 
-def advance(db: sqlite3.Connection, now: datetime, *, most: int = AT_ONCE) -> None:
-    """Look at those in running sequences whose time has come, ``most`` of each at most, and let newcomers in.
+def advance(db: sqlite3.Connection, now: datetime, come: Newcomers | None = None, *, most: int = AT_ONCE) -> None:
+    """Look at those in running sequences whose time has come, ``most`` of each at most, and let in who has ``come``.
 
-    A campaign whose condition or audience cannot be asked any more is paused, and says why.
+    ``None`` looks for newcomers here. A campaign whose condition or audience cannot be asked any more is paused, and
+    says why.
     """
+    come = newcomers(db, now) if come is None else come
     for campaign_id in sequences.running(db):
         try:
-            freeze_newcomers(db, campaign_id, now)
+            if campaign_id in come:
+                let_in(db, campaign_id, come[campaign_id], now)
             _advance(db, campaign_id, now, most)
         except QueryInvalid as error:
             campaigns.move(db, campaign_id, CampaignStatus.PAUSED, pause_reason=error.message)

@@ -141,6 +141,8 @@ class Agenda:
             at = parse_rfc3339(campaign.scheduled_at)
             yield self._entry(Kind.START, campaign, at, _reached(db, campaign, self._clock.now()))
         elif campaign.started_at and (counts := deliveries.counts(db, campaign.id)).audience:
+            if campaign.status is CampaignStatus.CANCELLED and not counts.sent:
+                return  # nothing of it went
             at = parse_rfc3339(max(campaign.started_at, campaign.scheduled_at or ""))
             yield self._entry(Kind.WENT, campaign, at, counts.sent)
 

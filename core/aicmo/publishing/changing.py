@@ -51,6 +51,11 @@ def changed(db: sqlite3.Connection, campaign_id: int, change: CampaignChange, no
             f"Campaign {campaign_id} has begun: its audience is frozen, and its name has gone out.",
             hint="Its hours and days can still be changed; or cancel it, and create another one.",
         )
+    if begun and "utm" in change.options:
+        raise IllegalTransition(
+            f"Campaign {campaign_id} has begun: some of its links have gone out as they are.",
+            hint="Its hours and days can still be changed; or cancel it, and create another one.",
+        )
     name = campaign.name if change.name is None else campaign_name(change.name)
     audience = campaign.audience if change.audience is None else change.audience
     exclude = campaign.exclude if change.exclude is None else change.exclude

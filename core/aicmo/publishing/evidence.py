@@ -19,7 +19,7 @@ from typing import Protocol
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import ConfigInvalid
 from aicmo.gateways import Answer, Outcome, Provider, ProviderChain
-from aicmo.gateways.inbound import Evidence, Trace, Traces
+from aicmo.gateways.inbound import Evidence, MailBatch, Trace, Traces
 from aicmo.publishing.email.headers import wire_address
 from aicmo.publishing.email.tokens import delivery_token, message_id_of
 from aicmo.store import Database, campaigns, deliveries, meta, unknown
@@ -42,6 +42,10 @@ NOBODY = "no mailbox is configured (chains.reply_fetching)"
 
 class MailReader(Provider, Protocol):
     """What is needed of a provider of ``reply_fetching``."""
+
+    async def fetch(
+        self, mailbox: str, after_uid: int, uid_validity: int | None, limit: int, *, since: datetime | None
+    ) -> Answer[MailBatch]: ...
 
     async def find_sent(self, message_ids: Sequence[str], since: datetime) -> Answer[Traces]: ...
 
@@ -67,6 +71,8 @@ class EvidenceReport:
     def told_of_waiting(self) -> tuple[str, ...]:
         """Of a search among those that wait: what it showed, and what going on means; a sentence each."""
         where, waited = ", ".join(self.looked_in), self.settled + self.left
+        if not waited:
+            return ("Nothing of it waits here. If it began in another copy, whoever got it there gets it twice.",)
         found = f"{self.settled:,} of {waited:,} that wait were found in {where}: they went." if self.settled else ""
         if where and not self.settled:
             found = f"None of the {waited:,} that wait was found in {where}, which proves nothing."

@@ -115,6 +115,7 @@ class Ledger:
     async def _write(self) -> None:
         try:
             while self._requests:
+                await asyncio.sleep(0)  # whoever has just been told something asks for the next thing first
                 # Of a worker that was cancelled meanwhile, the outcome is true all the same; its body stays.
                 asked, self._requests = self._requests, []
                 together = [each for each in asked if each.settlement is not None or not each.done.cancelled()]

@@ -15,10 +15,10 @@ import os
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -26,33 +26,34 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, StoreError
 from aicmo.gateways import Applied, Attempt, ChainResult, NotNow, Outcome, OutgoingMail, Provider, ProviderChain
 from aicmo.gateways.mail import BeforeBody
-from aicmo.publishing.advancing import advance
 from aicmo.publishing.allowance import SendingAccount, account
+from aicmo.publishing.due import bring_about, next_due
 from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
 from aicmo.publishing.email.tokens import delivery_token
 from aicmo.publishing.ledger import Ledger, Settlement
 from aicmo.publishing.rules import AS_USUAL, SendingRules
-from aicmo.publishing.schedule import start_due
+from aicmo.publishing.schedule import newcomers
 from aicmo.publishing.sender_lock import sender_lock
-from aicmo.publishing.variants import decide_due, next_decision_at
 from aicmo.publishing.verdicts import is_dead_address, slows_domain, verdict_of
 from aicmo.publishing.watching import Watch
 from aicmo.publishing.whereabouts import settle_in
-from aicmo.store import Database, campaigns, claiming, gates, leases, messages, meta, sequences
+from aicmo.publishing.wording import wording
+from aicmo.store import Database, campaigns, claiming, gates, leases, messages, meta
 from aicmo.store.claiming import Claimed, Refusal, Verdict
 from aicmo.store.deliveries import CAUSES, State
+from aicmo.tasks import cut_off
 
 log = logging.getLogger(__name__)
 
 LEASE = "sender"
+STOPPED_BY_HAND = "asked to stop"
 STOPPED = "Sending has stopped; what was on its way is listed as unknown when it goes on."
 WORKERS_PER_CONNECTION = 2
 """One carries, the other writes down its last outcome and makes its next message ready."""
 HEARTBEAT_S = 5.0
 GRACE_S = 10.0
 """How long a stop waits for messages on their way; what is still open then becomes unknown."""
-CANCEL_AGAIN_S = 0.2
 WAITS_FOR = {**CAUSES, "step": "the next step of a sequence is later"}
 LOOK_AGAIN_S = 1.0
 """How soon a waiting sender sees that another process resumed, paused or queued something."""
@@ -143,7 +144,7 @@ class Outbox:
     def stop(self) -> None:
         """Take nothing more; ``run`` returns when what is on its way has settled, or after ``GRACE_S``."""
         if not self._ending.is_set():
-            self._end("stopped", "asked to stop")
+            self._end("stopped", STOPPED_BY_HAND)
 
     async def run(self, *, patience_s: float = 0.0, max_seconds: float | None = None) -> RunReport:
         """Send everything due in running campaigns.
@@ -199,7 +200,7 @@ class Outbox:
             await asyncio.wait(workers, timeout=GRACE_S)
         finally:
             ending.cancel()
-            await _cut_off(workers)
+            await cut_off(workers)
             await self._ledger.idle()
         problems = [error for worker in workers if not worker.cancelled() and (error := worker.exception())]
         for error in problems[:1]:
@@ -237,7 +238,7 @@ class Outbox:
         now = self._clock.now()
         next_at, why = self._closed_until, self._closed_why
         if next_at is None or next_at <= now:
-            next_at, cause = await self._db.awrite(lambda db: _next_due(db, now, self._late_after))
+            next_at, cause = await self._db.awrite(lambda db: next_due(db, now, self._late_after))
             why = WAITS_FOR.get(cause, "the next try is later")
         if self._busy == 0:
             if next_at is None:
@@ -332,9 +333,11 @@ class Outbox:
 
     def _held_back(self, refusal: Refusal, let_go: bool) -> Verdict:
         """The verdict on a delivery whose body the ledger kept back; ``let_go``: an earlier provider had it already."""
-        if refusal.why == "suppressed":
+        if refusal.why in ("suppressed", "left"):
             if let_go:  # too late for no server to have tried
                 return Verdict(State.FAILED, reason=refusal.detail, cause="server")
+            if refusal.why == "left":
+                return Verdict(State.CANCELLED, reason=refusal.detail, cause="stopped")
             return Verdict(State.SUPPRESSED, reason=refusal.detail)
         if refusal.why == "limit" and refusal.until is not None:
             self._closed_until, self._closed_why = refusal.until, refusal.detail
@@ -362,15 +365,9 @@ class Outbox:
 
         def load(db: sqlite3.Connection) -> MessageBuilder:
             campaign = campaigns.get(db, claimed.campaign_id)
-            return MessageBuilder(
-                messages.draft(db, messages.claimed(db, *what)),
-                SenderIdentity(**campaign.sender),
-                campaign.name,
-                rules=self._rules,
-                campaign_id=campaign.id,
-                step=claimed.step,
-                variant=claimed.variant,
-            )
+            message = messages.claimed(db, *what)
+            sender = SenderIdentity(**campaign.sender)
+            return wording(campaign, message, messages.draft(db, message), sender, self._rules).builder()
 
         if what not in self._builders:
             async with self._compiling:  # all workers come for the first one at once
@@ -383,6 +380,10 @@ class Outbox:
         token = delivery_token(self._identity, claimed.campaign_id, claimed.id)
         return Recipient(claimed.email, claimed.values, token, claimed.address)
 
+    async def _bring_about(self, now: datetime) -> None:
+        come = await self._db.aread(lambda db: newcomers(db, now))
+        await self._db.awrite(lambda db: bring_about(db, now, self._late_after, come))
+
     @asynccontextmanager
     async def _heartbeat(self) -> AsyncIterator[None]:
         """Say in the store who is sending, as long as it is so."""
@@ -390,7 +391,7 @@ class Outbox:
         async def beat() -> None:
             while True:
                 with _told_only("do what time brings about"):  # a long campaign does not hold up all others
-                    await self._db.awrite(lambda db: _do_due(db, self._clock.now(), self._late_after))
+                    await self._bring_about(self._clock.now())
                 with _told_only("look how the campaigns fare"):
                     await self._watch.look()
                 await self._clock.sleep(HEARTBEAT_S)
@@ -419,32 +420,3 @@ def _told_only(what: str) -> Iterator[None]:
         yield
     except StoreError as error:
         log.warning("could not %s: %s", what, error.message)
-
-
-async def _cut_off(tasks: Collection[asyncio.Task[None]]) -> None:
-    """Cancel the tasks until all have ended.
-
-    Once is not enough: ``asyncio.wait_for`` before Python 3.12 loses a cancellation that comes as what it waits for is
-    done, and the task goes on to whatever comes next, such as a server that never answers.
-    """
-    left = {task for task in tasks if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
-
-
-def _do_due(db: sqlite3.Connection, now: datetime, late_after: timedelta) -> None:
-    """Whatever time alone brings about: campaigns begin, people go on in sequences, tests are decided."""
-    start_due(db, now, late_after)
-    advance(db, now)
-    decide_due(db, now)
-
-
-def _next_due(db: sqlite3.Connection, now: datetime, late_after: timedelta) -> tuple[datetime | None, str]:
-    """When there is something to do, what time has just brought about included, and what it waits for; ``None`` for
-    never."""
-    _do_due(db, now, late_after)
-    at, cause = claiming.next_due(db, campaigns.running_ids(db), now)
-    others = ((sequences.next_due_at(db, now), "step"), (next_decision_at(db, now), "winner"))
-    return min([(at, cause), *others], key=lambda each: each[0] or datetime.max.replace(tzinfo=UTC))

@@ -8,6 +8,8 @@ one that is much too late asks first.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from aicmo.clock import parse_rfc3339
@@ -15,12 +17,17 @@ from aicmo.crm.segments import select
 from aicmo.errors import QueryInvalid
 from aicmo.publishing import variants
 from aicmo.store import campaigns, deliveries, sequences
-from aicmo.store.campaigns import Campaign, CampaignStatus
+from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.messages import FIRST_STEP
-from aicmo.store.selection import And, Not, Selection
+from aicmo.store.selection import And, Not, Selection, among
 
 JOIN_EVERY = timedelta(minutes=5)
 """How often newcomers are looked for: the whole audience is asked for again."""
+LET_IN_AT_ONCE = 20_000
+"""Newcomers in one transaction; some tenths of a second, so that the sender's writes go on between."""
+Newcomers = Mapping[int, Sequence[int]]
+"""Campaign -> contacts' ids, of each campaign whose time to look for them has come."""
+NOBODY: Newcomers = {}
 
 
 def selection(db: sqlite3.Connection, audience: str, exclude: str, now: datetime) -> Selection:
@@ -39,29 +46,49 @@ def begin(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
     campaign = campaigns.get(db, campaign_id)
     chosen = selection(db, campaign.audience, campaign.exclude, now)
     campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
-    return _freeze(db, campaign, chosen, now)
+    where, params = chosen.where()
+    drawn = variants.drawn_among(db, campaign_id, now)
+    audience = deliveries.freeze(db, campaign_id, FIRST_STEP, where, params, now, drawn)
+    if campaign.kind == "sequence":
+        sequences.enter(db, campaign_id, now)
+    if campaign.joins_at is not None:
+        campaigns.set_joining(db, campaign_id, now + JOIN_EVERY)
+    return audience
 
 
-def freeze_newcomers(db: sqlite3.Connection, campaign_id: int, now: datetime) -> None:
-    """Let whoever has come into the audience since enter a running campaign that newcomers join; nobody enters twice.
+def newcomers(db: sqlite3.Connection, now: datetime) -> Newcomers:
+    """Who has come since into the audience of each running sequence that looks for newcomers now.
 
-    Raises ``QueryInvalid``.
+    This asks for the whole audience, some seconds where it is a million: ask outside of a write.
+    """
+    found: dict[int, Sequence[int]] = {}
+    for campaign_id in sequences.running(db):
+        campaign = campaigns.get(db, campaign_id)
+        if campaign.joins_at is None or campaign.joins_at > now:
+            continue
+        found[campaign_id] = []
+        with suppress(QueryInvalid):  # whoever lets them in finds it as well
+            where, params = selection(db, campaign.audience, campaign.exclude, now).where()
+            found[campaign_id] = deliveries.outside(db, campaign_id, FIRST_STEP, where, params)
+    return found
+
+
+def let_in(db: sqlite3.Connection, campaign_id: int, found: Sequence[int], now: datetime) -> None:
+    """Put the newcomers who were ``found`` into the ledger and the sequence, if they still belong to the audience.
+
+    Of very many the first; the others are found again at the next look, which is due at once. Raises ``QueryInvalid``.
     """
     campaign = campaigns.get(db, campaign_id)
-    if campaign.joins_at is not None and campaign.joins_at <= now:
-        _freeze(db, campaign, selection(db, campaign.audience, campaign.exclude, now), now)
-
-
-def _freeze(db: sqlite3.Connection, campaign: Campaign, chosen: Selection, now: datetime) -> int:
-    """Everybody who is not in the ledger into it, with their variant, and into the sequence where it is one."""
-    where, params = chosen.where()
-    audience = deliveries.freeze(db, campaign.id, FIRST_STEP, where, params, now)
-    variants.draw(db, campaign.id, now)
-    if campaign.kind == "sequence":
-        sequences.enter(db, campaign.id, now)
-    if campaign.joins_at is not None:
-        campaigns.set_joining(db, campaign.id, now + JOIN_EVERY)
-    return audience
+    audience = selection(db, campaign.audience, campaign.exclude, now)
+    if campaign.joins_at is None:
+        return
+    if some := found[:LET_IN_AT_ONCE]:
+        where, params = Selection(And((among(some), audience.node))).where()
+        drawn = variants.drawn_among(db, campaign_id, now)
+        deliveries.freeze(db, campaign_id, FIRST_STEP, where, params, now, drawn)
+        sequences.enter(db, campaign_id, now, some)
+    if len(some) == len(found):
+        campaigns.set_joining(db, campaign_id, now + JOIN_EVERY)
 
 
 def start_due(db: sqlite3.Connection, now: datetime, late_after: timedelta) -> None:

@@ -73,6 +73,8 @@ class Sequences:
 
         def work(db: sqlite3.Connection) -> Campaign:
             campaign = campaigns.get(db, campaign_id)
+            if joins is False and campaign.kind != "sequence":
+                return campaign  # nobody joins it, and it stays what it is
             _make(db, campaign)
             if joins and variants.trial(db, campaign_id) is not None:
                 raise InvalidInput(

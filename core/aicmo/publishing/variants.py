@@ -20,9 +20,10 @@ from aicmo.publishing.spans import told_span
 from aicmo.publishing.writing import checked_line
 from aicmo.store import Database, campaigns, contents, messages
 from aicmo.store import variants as store
-from aicmo.store.deliveries import State
+from aicmo.store.contents import Draft
+from aicmo.store.deliveries import EVERYBODY, Band, State
 from aicmo.store.messages import Message
-from aicmo.store.variants import Band, Figures, Trial
+from aicmo.store.variants import Figures, Trial
 from aicmo.text import shown
 
 LETTERS = "ABCDE"
@@ -59,11 +60,10 @@ def bands(variants: Sequence[Message], test: Trial | None, started_at: datetime)
     return [*drawn[:-1], Band(1.0, last.variant, last.state, last.cause, last.retry_at)]
 
 
-def draw(db: sqlite3.Connection, campaign_id: int, now: datetime) -> None:
-    """Give those who have just been frozen their variant, where there are several, or somebody is held out."""
+def drawn_among(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Sequence[Band]:
+    """What those who are frozen now draw among: their variant, where there are several, or being held out."""
     variants, test = messages.variants(db, campaign_id), store.trial(db, campaign_id)
-    if len(variants) > 1 or test is not None:
-        store.assign(db, campaign_id, bands(variants, test, now), now)
+    return bands(variants, test, now) if len(variants) > 1 or test is not None else EVERYBODY
 
 
 # --- which one the rest gets -----------------------------------------------------------------------------------------
@@ -150,13 +150,15 @@ class Standing:
     subjects: tuple[str, ...]
     """Of each of them."""
     figures: tuple[Figures, ...]
-    """Of each of them, since its message went."""
+    """Of each of them, since its message went; where there is a test, of its sample alone."""
     holdout: Figures | None
     test: Trial | None
     decision_at: datetime | None
     """When the test is decided; ``None`` also while some of its messages are to go."""
     waiting: int
     """How many wait for the better variant."""
+    rest: Figures | None = None
+    """Of those to whom the winner went after it had won; ``None`` before that, and where nobody was left."""
 
 
 class Variants:
@@ -171,9 +173,12 @@ class Variants:
         """Another first message: other content, another subject, a later hour, or several of these.
 
         Raises ``NotFound``, ``IllegalTransition`` once the campaign is fixed, and ``InvalidInput`` when it would be
-        no different, when there are enough, or for content that is no e-mail.
+        no different, when there are enough, for content that is no e-mail, or a subject that cannot be filled in.
         """
+        from aicmo.publishing.email.templates import MessageTemplate  # loads the template language
+
         subject = checked_line(subject, "subject")
+        MessageTemplate(Draft(subject, ""))
         if content_id is None and not subject and not wait_minutes:
             raise InvalidInput("The variant is no different.", hint="Say --content, --subject or --after.")
 
@@ -264,12 +269,23 @@ class Variants:
         """The running campaigns whose test has no clear winner, and waits for a person's word."""
         return self._db.read(store.unclear)
 
+    def doubt(self, campaign_id: int, people: int) -> str:
+        """Why nobody can win with an audience of so many; empty where somebody can, or there is no test."""
+        standing = self.standing(campaign_id)
+        if (test := standing.test) is None:
+            return ""
+        each = people * test.sample_percent // (100 * len(standing.messages))
+        if each >= test.least:
+            return ""
+        return f"Each variant goes to about {each:,}, and a winner needs {test.least:,}: nobody can win."
+
     def standing(self, campaign_id: int) -> Standing:
         """Raises ``NotFound``."""
 
         def read(db: sqlite3.Connection) -> Standing:
             variants, test = messages.variants(db, campaign_id), store.trial(db, campaign_id)
-            known = {each.variant: each for each in store.figures(db, campaign_id)}
+            found = store.figures(db, campaign_id, decided=test if test and test.decided_at else None)
+            known = {each.variant: each for each in found if not each.is_rest}
             return Standing(
                 tuple(variants),
                 tuple(messages.draft(db, each).subject for each in variants),
@@ -278,6 +294,7 @@ class Variants:
                 test,
                 _decision_at(db, test),
                 store.waiting(db, campaign_id),
+                next((each for each in found if each.is_rest), None),
             )
 
         return self._db.read(read)
@@ -298,6 +315,11 @@ def _check(test: Trial) -> None:
         raise InvalidInput("The sample is between 1 and 100 percent of the audience.")
     if not 0 <= test.holdout_percent <= 50:
         raise InvalidInput("At most half of the audience can be held out.")
+    if test.sample_percent < 100 < test.sample_percent + test.holdout_percent:
+        raise InvalidInput(
+            f"A sample of {test.sample_percent} % and {test.holdout_percent} % held out are more than everybody.",
+            hint="Say a smaller --sample or --holdout; --sample 100 is everybody who is not held out.",
+        )
     if test.wait_minutes < 1 or test.least < 1:
         raise InvalidInput(
             f"A test that waits {told_span(test.wait_minutes)} and asks for {test.least} of each tells nothing.",

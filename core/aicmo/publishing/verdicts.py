@@ -109,10 +109,25 @@ def _cause(final: Attempt) -> str:
             return "server"
 
 
+_WHEN = {
+    "connect": "on connecting",
+    "ehlo": "in greeting",
+    "starttls": "in securing the line",
+    "auth": "at the login",
+    "mail": "at the sender",
+    "rcpt": "at the recipient",
+    "data": "before the message",
+    "body": "amid the message",
+    "reply": "after the message",
+}
+"""How far it had come, for a person (phase of ``Attempt``)."""
+
+
 def _reason(attempt: Attempt) -> str:
     if attempt.applied is Applied.YES:
         return attempt.detail
-    where = f" ({attempt.phase})" if attempt.phase else ""
+    known = attempt.phase in _WHEN and attempt.outcome is not Outcome.QUOTA  # where a limit is met says nothing
+    where = f" ({_WHEN[attempt.phase]})" if known else ""
     return f"{attempt.detail or attempt.outcome}{where}"
 
 

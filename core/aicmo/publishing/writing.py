@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
-from aicmo.crm.address import normalise
 from aicmo.crm.segments import select
 from aicmo.errors import InvalidInput, NotFound
 from aicmo.publishing.channels import CHANNELS, Count, counts_of
 from aicmo.publishing.comparing import Difference, compare
 from aicmo.publishing.content_types import CONTENT_TYPES
-from aicmo.publishing.email.message import MessageBuilder, Recipient, SenderIdentity
+from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
 from aicmo.publishing.fitness import refuse_unfit
+from aicmo.publishing.samples import Preview, a_reader, preview
+from aicmo.publishing.wording import Wording
 from aicmo.store import Database, audiences, channel_texts, contents
 from aicmo.store.channel_texts import Own
 from aicmo.store.contents import Content, Draft, Version
@@ -29,19 +30,6 @@ LONGEST_BODY = 1_000_000
 """Characters. No mailbox shows a longer message whole."""
 LONGEST_LINE = 1_000
 """Characters of a title, name, subject or preheader."""
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """A message as one recipient would get it."""
-
-    to: str
-    subject: str
-    text: str
-    html: str
-    source: str
-    """The raw message, headers and all."""
-    preheader: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,40 +278,18 @@ class Contents:
 
     # --- as somebody sees it ----------------------------------------------------------------------------------------
 
-    def preview(
-        self,
-        draft: Draft,
-        *,
-        audience: str = "",
-        email: str = "",
-        campaign_name: str = "Preview",
-        campaign_id: int = 0,
-    ) -> Preview:
+    def preview(self, draft: Draft, *, audience: str = "", email: str = "", campaign_name: str = "Preview") -> Preview:
         """The message as ``email``, or else the first of ``audience``, would get it; nothing is sent or written.
 
-        ``source`` is what would be sent, but for the date and the token, which stands for a delivery.
+        One that belongs to a campaign is shown exactly by ``PublishingPipeline.preview``.
 
         Raises ``TemplateInvalid`` for what the template asks and this recipient lacks, ``NotFound`` when there is
         nobody.
         """
         now = self._clock.now()
-        draft = checked_draft(draft)
-        builder = MessageBuilder(draft, self._sender, campaign_name, rules=self._rules, campaign_id=campaign_id)
-
-        def reader(db: sqlite3.Connection) -> sqlite3.Row | None:
-            if email:
-                return next(audiences.unsuppressed(db, "contact.address = ?", (normalise(email).address,)), None)
-            return next(audiences.unsuppressed(db, *select(db, audience, now=now).where()), None)
-
-        row = self._db.read(reader)
-        if row is None:
-            raise NotFound("There is nobody to preview for.", hint="Import contacts first, or choose another audience.")
-        recipient = Recipient(row["email"], audiences.filled_values(row), token="0.0.preview")
-        message = builder.build(recipient, now)
-        words, preheader = message.words, draft.preheader
-        if "{" in preheader:
-            preheader = MessageBuilder(Draft(preheader, ""), self._sender, campaign_name).fill(recipient).subject
-        return Preview(row["email"], words.subject, words.text, words.html, message.raw.decode("ascii"), preheader)
+        said = Wording(checked_draft(draft), self._sender, campaign_name, self._rules)
+        reader = self._db.read(lambda db: a_reader(db, select(db, audience, now=now), email))
+        return preview(said, reader, now)
 
 
 def _own(before: Version, began: Draft, draft: Draft, original: Draft) -> Own:

@@ -20,8 +20,12 @@ run::
 ``fields``              what the custom fields are
 ``imports``, ``bulk``   what was imported, from where; room for many people at once
 ``suppressions``        who must not be written to
-``contents``            content, its versions, approvals
-``campaigns``           campaigns and who may send
+``contents``            content, its versions, approvals; ``channel_texts`` the same on a channel
+``review_notes``        what is said about it, which nothing that sends may read
+``campaigns``           campaigns, ``campaign_options`` what was chosen for them, ``leases`` who may send
+``messages``            all that a campaign says: its first message, variants, later steps
+``sequences``           who is where in them; ``variants`` who got which, and what came of it
+``agenda``              what goes out when
 ``audiences``           whom a query selects right now
 ``deliveries``          the ledger: its states, and what a person does to it
 ``claiming``            the sender's way through it

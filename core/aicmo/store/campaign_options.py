@@ -1,4 +1,4 @@
-"""What else a person decided about a campaign: when it may write to somebody, and how late it may begin.
+"""What else a person decided about a campaign: when it may write to somebody, how late it may begin, and its links.
 
 Kept as JSON in ``campaign.options``, only what differs from the default, so that a choice added to this class needs no
 step of the schema.
@@ -28,6 +28,8 @@ class CampaignOptions:
     """Whose clock says so: ``recipient`` or ``business``."""
     late_after_minutes: int | None = None
     """Begun later than so long after its time it asks first; ``None``: as the configuration says."""
+    utm: bool | None = None
+    """Whether campaign parameters are added to its links; ``None``: as the configuration says."""
 
     @property
     def window(self) -> Hours | None:

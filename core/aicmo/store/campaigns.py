@@ -170,8 +170,9 @@ def set_joining(db: sqlite3.Connection, campaign_id: int, at: datetime | None) -
     db.execute("UPDATE campaign SET joins_at = ? WHERE id = ?", (rfc3339(at) if at else None, campaign_id))
 
 
-def set_schedule(db: sqlite3.Connection, campaign_id: int, at: datetime) -> None:
-    db.execute("UPDATE campaign SET scheduled_at = ? WHERE id = ?", (rfc3339(at), campaign_id))
+def set_schedule(db: sqlite3.Connection, campaign_id: int, at: datetime | None) -> None:
+    """When it begins by itself; ``None``: never, because a person begins it now."""
+    db.execute("UPDATE campaign SET scheduled_at = ? WHERE id = ?", (rfc3339(at) if at else None, campaign_id))
 
 
 def resumed(db: sqlite3.Connection, campaign_id: int, now: datetime) -> None:

@@ -181,8 +181,8 @@ class Refusal:
     """Why a body must not leave now."""
 
     why: str
-    """``stopped`` (the campaign does not run), ``suppressed``, ``limit`` (of the provider), or ``domain`` (a cap of the
-    receiving one)."""
+    """``stopped`` (the campaign does not run), ``suppressed``, ``left`` (the sequence), ``limit`` (of the provider), or
+    ``domain`` (a cap of the receiving one)."""
     detail: str
     until: datetime | None = None
     """For ``limit`` and ``domain``: when there is room again."""
@@ -199,19 +199,21 @@ def let_go(
 ) -> Refusal | None:
     """The write before the body: the row is ``sending`` with its Message-ID once this is committed.
 
-    The campaign's status, suppression, the receiving domain's caps and the provider's throttles are looked at once
-    more, in the same transaction; a ``Refusal`` means that nothing was written and the body must stay. All are counted
-    from the ledger itself, so they hold over restarts and processes.
+    The campaign's status, suppression, what ends a sequence, the receiving domain's caps and the provider's throttles
+    are looked at once more, in the same transaction; a ``Refusal`` means that nothing was written and the body must
+    stay. All are counted from the ledger itself, so they hold over restarts and processes.
     """
-    status, suppressed = db.execute(
-        """SELECT (SELECT status FROM campaign WHERE id = ?),
-                  (SELECT reason FROM suppression WHERE key = suppression_key(?))""",
-        (delivery.campaign_id, delivery.address),
+    status, kind, suppressed = db.execute(
+        """SELECT status, kind, (SELECT reason FROM suppression WHERE key = suppression_key(?))
+           FROM campaign WHERE id = ?""",
+        (delivery.address, delivery.campaign_id),
     ).fetchone()
     if status != "running":
         return Refusal("stopped", "the campaign does not run")
     if suppressed:
         return Refusal("suppressed", suppressed)
+    if kind == "sequence" and (because := _left(db, delivery)):
+        return Refusal("left", because)
     if gates is not None and gates.domains and (refusal := _domain_full(db, delivery.address, gates, now)):
         return refusal
     for window, most in limits.items():
@@ -221,6 +223,12 @@ def let_go(
     sending = {"provider": provider, "message_id": message_id, "sending_at": rfc3339(now)}
     move(db, delivery.id, State.SENDING, now, claim=delivery.claim, **sending)
     return None
+
+
+def _left(db: sqlite3.Connection, delivery: Claimed) -> str:
+    """Why its recipient has left the sequence; empty: they have not."""
+    contact_id = db.execute("SELECT contact_id FROM delivery WHERE id = ?", (delivery.id,)).fetchone()["contact_id"]
+    return sequences.stopped_by(db, delivery.campaign_id, contact_id)
 
 
 def _domain_full(db: sqlite3.Connection, address: str, gates: Gates, now: datetime) -> Refusal | None:
@@ -246,7 +254,8 @@ def _room_at(db: sqlite3.Connection, column: str, value: str, window: str, most:
 def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: datetime) -> None:
     """Write down what became of a claimed delivery. Raises ``IllegalTransition``, also when the claim is not the
     latest."""
-    known = {"provider": verdict.provider} if verdict.provider else {}
+    # Who let a sent one go stands in it already, and to name it again costs a write to an index.
+    known = {"provider": verdict.provider} if verdict.provider and verdict.state is not State.SENT else {}
     move(
         db,
         delivery.id,

@@ -9,6 +9,7 @@ over a connection; this module alone decides on which thread they run.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import sqlite3
@@ -299,10 +300,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def create_private_file(path: Path) -> None:
-    """Make sure ``path`` exists, is a file, can be written and is its owner's alone. Raises ``StoreReadOnly``."""
+    """Make sure ``path`` exists, is a file, can be written and is its owner's alone. Raises ``StoreReadOnly``.
+
+    A file that is there is not opened: closing it again would drop the locks that SQLite holds on it elsewhere in this
+    process (https://sqlite.org/howtocorrupt.html 2.2).
+    """
     make_private_dir(path.parent)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create_unless_there(path)
     except OSError as error:
         raise StoreReadOnly(
             f"The database {path} cannot be written: {error.strerror}.",
@@ -313,6 +318,16 @@ def create_private_file(path: Path) -> None:
             f"The database {path} is read-only.", hint=f"Nothing was changed. Give yourself the right: chmod u+w {path}"
         )
     make_private(path)
+
+
+def _create_unless_there(path: Path) -> None:
+    try:  # by its real path, for a link may lead to where nothing is yet
+        os.close(os.open(os.path.realpath(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR)) from None
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 @contextlib.contextmanager

@@ -7,11 +7,13 @@ becomes ``unknown``: it may have gone, so it is never sent again but on a person
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 
 from aicmo.clock import rfc3339
 from aicmo.errors import IllegalTransition, NotFound
@@ -95,6 +97,11 @@ class Counts:
         """Those that still await something of us."""
         return self.queued + self.sending + self.deferred
 
+    @property
+    def done(self) -> int:
+        """Those with whom it is through, whatever came of it. Whoever was cancelled was not reached at all."""
+        return self.audience - self.open - self.cancelled
+
     def as_dict(self) -> dict[str, int]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -125,24 +132,81 @@ class Delivery:
 # --- the audience, frozen ------------------------------------------------------------------------------------------
 
 
-def freeze(
-    db: sqlite3.Connection, campaign_id: int, step: int, where: str, params: Sequence[object], now: datetime
-) -> int:
-    """Put everyone whom ``where`` (SQL over ``contact``) selects into the ledger, the suppressed as suppressed.
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Those whose lot lies here begin like this."""
 
-    Returns how many rows there are now. Freezing twice adds nobody twice.
+    below: float
+    """The lot, 0-1; the band begins where the one before it ends."""
+    variant: str
+    state: State
+    cause: str = ""
+    retry_at: datetime | None = None
+
+
+EVERYBODY = (Band(1.0, "", State.QUEUED),)
+
+
+def freeze(
+    db: sqlite3.Connection,
+    campaign_id: int,
+    step: int,
+    where: str,
+    params: Sequence[object],
+    now: datetime,
+    bands: Sequence[Band] = EVERYBODY,
+) -> int:
+    """Put everyone whom ``where`` (SQL over ``contact``) selects into the ledger: the suppressed as suppressed, each of
+    the others as the band of their lot says.
+
+    Returns how many rows there are now. Freezing twice adds nobody twice, and draws for nobody anew.
     """
+    lows = [0.0, *(band.below for band in bands)]
+    told = [
+        (low, band.below, band.variant, band.state, band.cause, CAUSES.get(band.cause, ""),
+         rfc3339(band.retry_at) if band.retry_at else None)
+        for low, band in zip(lows, bands, strict=False)
+    ]  # fmt: skip
+    is_drawn = len(bands) > 1
     db.execute(
-        f"""INSERT INTO delivery (campaign_id, step, address, contact_id, state, reason, at)
-            SELECT ?, ?, contact.address, contact.id,
-                   CASE WHEN suppression.key IS NULL THEN 'queued' ELSE 'suppressed' END,
-                   coalesce(suppression.reason, ''), ?
-            FROM contact LEFT JOIN suppression ON suppression.key = suppression_key(contact.address)
-            WHERE {where} ORDER BY contact.id
+        f"""WITH band AS MATERIALIZED (
+                SELECT value ->> 0 AS low, value ->> 1 AS below, value ->> 2 AS variant, value ->> 3 AS state,
+                       value ->> 4 AS cause, value ->> 5 AS reason, value ->> 6 AS retry_at FROM json_each(?)),
+            person AS (                             -- the limit keeps a lot from being drawn anew for every band
+                SELECT contact.id, contact.address, suppression.reason AS suppressed,
+                       {"lot(?, contact.address)" if is_drawn else "0.0"} AS drawn
+                FROM contact LEFT JOIN suppression
+                     ON suppression.key = CASE WHEN ? THEN suppression_key(contact.address) END
+                WHERE {where} ORDER BY contact.id LIMIT -1)
+            INSERT INTO delivery (campaign_id, step, address, contact_id, variant, state, cause, reason, retry_at, at)
+            SELECT ?, ?, address, person.id, iif(suppressed IS NULL, variant, ''),
+                   iif(suppressed IS NULL, state, 'suppressed'), iif(suppressed IS NULL, cause, ''),
+                   coalesce(suppressed, band.reason), iif(suppressed IS NULL, retry_at, NULL), ?
+            FROM person CROSS JOIN band WHERE drawn >= low AND drawn < below
             ON CONFLICT (campaign_id, step, address) DO NOTHING""",
-        (campaign_id, step, rfc3339(now), *params),
+        (
+            json.dumps(told),
+            *([campaign_id] if is_drawn else []),
+            db.execute("SELECT EXISTS (SELECT 1 FROM suppression)").fetchone()[0],
+            *params,
+            campaign_id,
+            step,
+            rfc3339(now),
+        ),
     )
     return counts(db, campaign_id).audience
+
+
+def outside(db: sqlite3.Connection, campaign_id: int, step: int, where: str, params: Sequence[object]) -> Sequence[int]:
+    """The ids of the contacts whom ``where`` (SQL over ``contact``) selects and the ledger does not have."""
+    rows = db.execute(
+        f"""SELECT contact.id FROM contact WHERE ({where}) AND NOT EXISTS (
+                SELECT 1 FROM delivery
+                WHERE delivery.campaign_id = ? AND delivery.step = ? AND delivery.address = contact.address)
+            ORDER BY contact.id""",
+        (*params, campaign_id, step),
+    )
+    return [row[0] for row in rows]
 
 
 def counts(db: sqlite3.Connection, campaign_id: int) -> Counts:
@@ -151,8 +215,30 @@ def counts(db: sqlite3.Connection, campaign_id: int) -> Counts:
             "SELECT state, count(*) FROM delivery WHERE campaign_id = ? GROUP BY state", (campaign_id,)
         ).fetchall()
     )
+    return _added_up(by_state)
+
+
+def counts_of_all(db: sqlite3.Connection) -> dict[int, Counts]:
+    """By campaign, in one pass; one in whose ledger nobody stands is left out."""
+    found: dict[int, dict[str, int]] = {}
+    for campaign_id, state, count in db.execute(
+        "SELECT campaign_id, state, count(*) FROM delivery GROUP BY campaign_id, state"
+    ):
+        found.setdefault(campaign_id, {})[state] = count
+    return {campaign_id: _added_up(by_state) for campaign_id, by_state in found.items()}
+
+
+def _added_up(by_state: dict[str, int]) -> Counts:
     by_state["queued"] = by_state.get("queued", 0) + by_state.pop("claimed", 0)
     return Counts(audience=sum(by_state.values()), **by_state)
+
+
+def reached(db: sqlite3.Connection, campaign_id: int) -> int:
+    """How many people got at least one message of the campaign; whose mail came back is not among them."""
+    row = db.execute(
+        "SELECT count(DISTINCT address) FROM delivery WHERE campaign_id = ? AND state = 'sent'", (campaign_id,)
+    ).fetchone()
+    return int(row[0])
 
 
 # --- the person's way ----------------------------------------------------------------------------------------------
@@ -320,12 +406,16 @@ def move(
     Only ``columns`` change with it: a column that is named costs a write to each index it is in, even when it stays.
     """
     changed = db.execute(
-        f"""UPDATE delivery SET state = ?, at = ?{"".join(f", {name} = ?" for name in columns)}
-            WHERE id = ? AND claim = coalesce(?, claim) AND state IN ({PLACEHOLDERS[to]})""",
-        (to, rfc3339(now), *columns.values(), delivery_id, claim),
+        _moving(to, *columns), (to.value, rfc3339(now), *columns.values(), delivery_id, claim)
     ).rowcount
     if not changed:
         row = db.execute("SELECT state FROM delivery WHERE id = ?", (delivery_id,)).fetchone()
         raise IllegalTransition(
             f"Delivery {delivery_id} is {row['state'] if row else 'not there'}; it cannot become {to}."
         )
+
+
+@cache
+def _moving(to: State, *columns: str) -> str:
+    return f"""UPDATE delivery SET state = ?, at = ?{"".join(f", {name} = ?" for name in columns)}
+               WHERE id = ? AND claim = coalesce(?, claim) AND state IN ({PLACEHOLDERS[to]})"""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+from collections.abc import Callable
+from functools import cache, lru_cache
 
 
 def suppression_key(secret: bytes, address: str) -> bytes:
@@ -22,25 +24,36 @@ def suppression_hash(secret: bytes) -> hashlib.blake2b:
     return hashlib.blake2b(key=secret, digest_size=16)
 
 
-def lot(secret: bytes, campaign_id: int, address: str) -> float:
-    """Between 0, inclusive, and 1: evenly spread over the addresses (keyed BLAKE2b, RFC 7693)."""
-    drawn = hashlib.blake2b(f"{campaign_id} {address}".encode(), key=secret, digest_size=8, person=b"lot").digest()
-    return (int.from_bytes(drawn) >> 11) / (1 << 53)
+def lots(secret: bytes, campaign_id: int) -> Callable[[str], float]:
+    """What draws for an address: between 0, inclusive, and 1, evenly spread over them (keyed BLAKE2b, RFC 7693)."""
+    begun = hashlib.blake2b(f"{campaign_id} ".encode(), key=secret, digest_size=8, person=b"lot")
+
+    def lot(address: str) -> float:
+        made = begun.copy()
+        made.update(address.encode())
+        return (int.from_bytes(made.digest()) >> 11) / (1 << 53)
+
+    return lot
 
 
 def add_functions(connection: sqlite3.Connection) -> None:
-    kept: bytes | None = None
-
+    @cache
     def secret() -> bytes:
-        nonlocal kept
-        if kept is None:
-            found: bytes = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
-            kept = found
-        return kept
+        found: bytes = connection.execute("SELECT value FROM meta WHERE name = 'secret'").fetchone()[0]
+        return found
 
-    connection.create_function(
-        "suppression_key", 1, lambda address: suppression_key(secret(), address), deterministic=True
-    )
-    connection.create_function(
-        "lot", 2, lambda campaign_id, address: lot(secret(), campaign_id, address), deterministic=True
-    )
+    @cache
+    def keyed() -> hashlib.blake2b:
+        return suppression_hash(secret())
+
+    @lru_cache(maxsize=8)
+    def lots_of(campaign_id: int) -> Callable[[str], float]:
+        return lots(secret(), campaign_id)
+
+    def key(address: str) -> bytes:
+        made = keyed().copy()
+        made.update(address.encode())
+        return made.digest()
+
+    connection.create_function("suppression_key", 1, key, deterministic=True)
+    connection.create_function("lot", 2, lambda campaign_id, address: lots_of(campaign_id)(address), deterministic=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -86,14 +86,25 @@ NEXT_STEP = """(
 """The step that comes after the last one, of a row of ``enrolment``; NULL: nothing more."""
 
 
-def enter(db: sqlite3.Connection, campaign_id: int, now: datetime) -> int:
-    """Enrol everybody for whom the first message is queued and who is not enrolled yet; how many."""
+def enter(db: sqlite3.Connection, campaign_id: int, now: datetime, contact_ids: Sequence[int] | None = None) -> int:
+    """Enrol everybody for whom the first message is queued and who is not enrolled yet, or those of the contacts for
+    whom it is so; how many."""
+    if contact_ids is None:
+        queued = "delivery WHERE contact_id IS NOT NULL"
+    else:
+        queued = "delivery INDEXED BY delivery_contact WHERE contact_id IN (SELECT value FROM json_each(?))"
     return db.execute(
-        """INSERT INTO enrolment (campaign_id, contact_id, entered_at, at)
-           SELECT campaign_id, contact_id, ?, ? FROM delivery
-           WHERE campaign_id = ? AND step = ? AND contact_id IS NOT NULL AND state IN ('queued', 'deferred')
-           ON CONFLICT DO NOTHING""",
-        (rfc3339(now), rfc3339(now), campaign_id, FIRST_STEP),
+        f"""INSERT INTO enrolment (campaign_id, contact_id, entered_at, at)
+            SELECT campaign_id, contact_id, ?, ? FROM {queued}
+            AND campaign_id = ? AND step = ? AND state IN ('queued', 'deferred')
+            ON CONFLICT DO NOTHING""",
+        (
+            rfc3339(now),
+            rfc3339(now),
+            *([] if contact_ids is None else [json.dumps(contact_ids)]),
+            campaign_id,
+            FIRST_STEP,
+        ),
     ).rowcount
 
 

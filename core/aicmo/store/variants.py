@@ -1,4 +1,4 @@
-"""Variants of a first message: who gets which, what came of each, and which one the rest gets.
+"""Variants of a first message: what came of each, and which one the rest gets.
 
 Who gets what is drawn by ``lot``, so it hangs on the campaign and the address alone. Those who wait for the better
 variant stand in the ledger as deferred, without a time: nothing sends them anything before it is decided.
@@ -6,9 +6,7 @@ variant stand in the ledger as deferred, without a time: nothing sends them anyt
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -82,43 +80,6 @@ def unclear(db: sqlite3.Connection) -> list[int]:
     return [row[0] for row in rows]
 
 
-# --- who gets which --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Those whose lot lies here get this."""
-
-    below: float
-    """The lot, 0-1; the band begins where the one before it ends."""
-    variant: str
-    state: State
-    cause: str = ""
-    retry_at: datetime | None = None
-
-
-def assign(db: sqlite3.Connection, campaign_id: int, bands: Sequence[Band], now: datetime) -> None:
-    """Give everybody who is queued for the first message and has drawn nothing yet what their lot says."""
-    told = [
-        (low, band.below, band.variant, band.state, band.cause, CAUSES.get(band.cause, ""),
-         rfc3339(band.retry_at) if band.retry_at else None)
-        for low, band in zip([0.0, *(each.below for each in bands)], bands, strict=False)
-    ]  # fmt: skip
-    db.execute(
-        """WITH band AS MATERIALIZED (
-               SELECT value ->> 0 AS low, value ->> 1 AS below, value ->> 2 AS variant, value ->> 3 AS state,
-                      value ->> 4 AS cause, value ->> 5 AS reason, value ->> 6 AS retry_at
-               FROM json_each(?)),
-           drawn AS MATERIALIZED (
-               SELECT id, lot(campaign_id, address) AS drawn FROM delivery
-               WHERE campaign_id = ? AND step = ? AND state = 'queued' AND variant = '')
-           UPDATE delivery SET variant = band.variant, state = band.state, cause = band.cause, reason = band.reason,
-                               retry_at = band.retry_at, at = ?
-           FROM drawn CROSS JOIN band WHERE delivery.id = drawn.id AND drawn >= low AND drawn < below""",
-        (json.dumps(told), campaign_id, FIRST_STEP, rfc3339(now)),
-    )
-
-
 # --- what came of each -----------------------------------------------------------------------------------------------
 
 
@@ -138,43 +99,59 @@ class Figures:
     """Of them, who answered; machines left out."""
     converted: int = 0
     """Of ``people``, who converted since the start, for whatever reason: what can be compared with the holdout."""
+    is_rest: bool = False
+    """Those who got the winner after it had won; their figures decided nothing."""
 
     def of(self, goal: str) -> int:
         return self.clicks if goal == "clicks" else self.replies
 
 
-def figures(db: sqlite3.Connection, campaign_id: int, within: timedelta | None = None) -> list[Figures]:
+def figures(
+    db: sqlite3.Connection, campaign_id: int, within: timedelta | None = None, *, decided: Trial | None = None
+) -> list[Figures]:
     """Of every variant that was assigned, by letter; the holdout is last. What happened counts once for each person.
 
     ``within``: clicks and answers no later than this after the message went, so that one that went later is not worse
-    off.
+    off. Once the test is ``decided``, those to whom its winner went after that stand apart, after the sample.
     """
     days = within.total_seconds() / 86400 if within else 1e6
     rows = db.execute(
         """WITH first AS (
-               SELECT id, contact_id, variant, state, coalesce(sending_at, at) AS sending_at FROM delivery
+               SELECT id, contact_id, variant, state, coalesce(sending_at, at) AS sending_at,
+                      variant <> '' AND variant = :winner AND coalesce(sending_at, at) >= :decided_at AS is_rest
+               FROM delivery
                WHERE campaign_id = :campaign AND step = :step AND (variant <> '' OR cause = 'holdout')),
            answer AS (
-               SELECT first.variant, event.kind, first.contact_id FROM event JOIN first USING (contact_id)
+               SELECT first.variant, first.is_rest, event.kind, first.contact_id
+               FROM event JOIN first USING (contact_id)
                WHERE event.campaign_id = :campaign AND (event.delivery_id IS NULL OR event.delivery_id = first.id)
                      AND first.state = 'sent' AND event.at >= first.sending_at
                      AND julianday(event.at) - julianday(first.sending_at) <= :days
                      AND ((event.kind = 'clicked' AND event.human = 1)
                           OR (event.kind = 'replied' AND event.human IS NOT 0))),
            bought AS (
-               SELECT first.variant, first.contact_id FROM event JOIN first USING (contact_id)
+               SELECT first.variant, first.is_rest, first.contact_id FROM event JOIN first USING (contact_id)
                WHERE event.kind = 'converted' AND event.human IS NOT 0
                      AND event.at >= (SELECT started_at FROM campaign WHERE id = :campaign))
-           SELECT variant, count(*) AS people, sum(state = 'sent') AS sent,
+           SELECT variant, is_rest, count(*) AS people, sum(state = 'sent') AS sent,
                   (SELECT count(DISTINCT contact_id) FROM answer
-                   WHERE answer.variant = first.variant AND kind = 'clicked') AS clicks,
+                   WHERE (answer.variant, answer.is_rest) = (first.variant, first.is_rest)
+                         AND kind = 'clicked') AS clicks,
                   (SELECT count(DISTINCT contact_id) FROM answer
-                   WHERE answer.variant = first.variant AND kind = 'replied') AS replies,
-                  (SELECT count(DISTINCT contact_id) FROM bought WHERE bought.variant = first.variant) AS converted
-           FROM first GROUP BY variant ORDER BY variant = '', variant""",
-        {"campaign": campaign_id, "step": FIRST_STEP, "days": days},
+                   WHERE (answer.variant, answer.is_rest) = (first.variant, first.is_rest)
+                         AND kind = 'replied') AS replies,
+                  (SELECT count(DISTINCT contact_id) FROM bought
+                   WHERE (bought.variant, bought.is_rest) = (first.variant, first.is_rest)) AS converted
+           FROM first GROUP BY variant, is_rest ORDER BY variant = '', variant, is_rest""",
+        {
+            "campaign": campaign_id,
+            "step": FIRST_STEP,
+            "days": days,
+            "winner": decided.winner if decided else "",
+            "decided_at": decided.decided_at if decided else "",
+        },
     )
-    return [Figures(**dict(row)) for row in rows]
+    return [Figures(**{**dict(row), "is_rest": bool(row["is_rest"])}) for row in rows]
 
 
 # --- which one the rest gets -----------------------------------------------------------------------------------------

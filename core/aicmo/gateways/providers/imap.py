@@ -13,7 +13,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -118,12 +118,19 @@ class ImapProvider:
         return self._attempt(Outcome.OK, way, started)
 
     async def fetch(
-        self, mailbox: str, after_uid: int = 0, uid_validity: int | None = None, limit: int = 100
+        self,
+        mailbox: str,
+        after_uid: int = 0,
+        uid_validity: int | None = None,
+        limit: int = 100,
+        *,
+        since: datetime | None = None,
     ) -> Answer[MailBatch]:
         """At most ``limit`` mails of ``mailbox`` above ``after_uid``, the oldest first; nothing is marked as read.
 
         ``uid_validity`` is that of the last batch; ``None`` when there was none. When it no longer holds, the batch
-        starts at the first mail and says ``rescan``. A connection that breaks after some mails gives those.
+        starts at the first mail and says ``rescan``. A batch that starts there leaves out what came in days before
+        ``since``. A connection that breaks after some mails gives those.
         """
         started, way = self._clock.monotonic(), _Way()
         mails: list[FetchedMail] = []
@@ -135,7 +142,10 @@ class ImapProvider:
                 rescan = uid_validity is not None and validity != uid_validity
                 last_uid = 0 if rescan else after_uid
                 way.phase = "search"
-                found = await session.uids_after(last_uid)
+                if since is not None and last_uid == 0:
+                    found = await session.uids_since(since.date() - timedelta(days=1))  # its days are of its own zone
+                else:
+                    found = await session.uids_after(last_uid)
                 wanted = found[:limit]
                 way.phase = "fetch"
                 sizes = await session.sizes(wanted) if wanted else {}

@@ -45,6 +45,7 @@ SECRETS_MASKED = 4
 """So many of the last ones: a server repeats what it was just shown, and a whole day's tokens take long to look for."""
 _PORTS = "Port 587 takes security starttls, port 465 takes tls."
 _PATH_LIMIT = 254  # RFC 5321 4.5.3.1.3: 256 octets with the angle brackets
+_AN_ADDRESS = re.compile(r".+@.+")
 _FORBIDDEN_IN_PATH = re.compile("[\x00-\x20\x7f-\xa0<>\u2028\u2029\ud800-\udfff]")
 _QUEUE_ID = re.compile(r"(?:queued as|id=)\s*([\w.@-]+)", re.IGNORECASE)
 
@@ -505,7 +506,7 @@ def _check(mail: OutgoingMail) -> None:
     for path, what in ((mail.mail_from, "sender"), (mail.recipient, "recipient")):
         if _FORBIDDEN_IN_PATH.search(path) or len(path.encode()) > _PATH_LIMIT:
             raise _Unsendable(Outcome.INPUT, f"The {what}'s address {shown(path)} cannot be written in an envelope.")
-    if not re.fullmatch(r".+@.+", mail.recipient):
+    if not _AN_ADDRESS.fullmatch(mail.recipient):
         raise _Unsendable(Outcome.INPUT, f"The recipient's address {shown(mail.recipient)} is not one.")
     lines = mail.raw.count(b"\r\n")
     if not mail.raw.endswith(b"\r\n") or mail.raw.count(b"\n") != lines or mail.raw.count(b"\r") != lines:

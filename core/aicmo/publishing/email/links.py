@@ -39,10 +39,12 @@ class LinkRules:
     """Where unsubscribes are read, with or without ``{token}``; empty: where replies are."""
     utm: Mapping[str, str] = field(default_factory=dict)
     """``utm_source``, ``utm_medium`` ...: what is added to every link; empty: links stay as they are."""
+    adds_utm: bool = True
+    """Whether it is; a campaign may say otherwise."""
 
     def parameters(self, campaign_name: str, variant: str) -> Mapping[str, str]:
         """What is added to the links of one campaign's messages."""
-        if not self.utm:
+        if not self.utm or not self.adds_utm:
             return {}
         own = {"utm_campaign": slug(campaign_name), **({"utm_content": variant.lower()} if variant else {})}
         return {**self.utm, **{name: value for name, value in own.items() if name not in self.utm}}

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from urllib.parse import quote
 
 from aicmo.crm.address import normalise
@@ -47,6 +48,9 @@ HEADERS = (
 there is an https address, ``DKIM-Signature`` first where we sign. There is no ``Return-Path``, which the last server
 writes (RFC 5321 4.4), and no ``Auto-Submitted``: a person wrote this, and reads the answers (RFC 3834 5).
 """
+
+KEPT_LINES, KEPT_LENGTH = 512, 2000
+"""Lines that are kept as they were encoded, and the characters of the longest: some 4 MB at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,5 +252,13 @@ def _mailto(address: str) -> str:
 
 def _quoted(text: str) -> bytes:
     """Quoted-printable (RFC 2045 6.7), lines of at most 76 characters, CRLF."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\r\n")
-    return binascii.b2a_qp(lines.encode("utf-8", "replace"), istext=True)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return b"\r\n".join([_kept_line(line) if len(line) <= KEPT_LENGTH else _quoted_line(line) for line in lines])
+
+
+def _quoted_line(line: str) -> bytes:
+    return binascii.b2a_qp(line.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
+
+
+_kept_line = lru_cache(maxsize=KEPT_LINES)(_quoted_line)
+"""Most lines of a message are those of the message before."""

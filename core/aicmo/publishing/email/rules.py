@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from aicmo.publishing.email.dkim import Signer
 from aicmo.publishing.email.links import LinkRules
 from aicmo.secrets import SecretSource
+from aicmo.store.campaign_options import CampaignOptions
 
 if TYPE_CHECKING:
     from aicmo.config import Config
@@ -20,6 +21,12 @@ class MessageRules:
     links: LinkRules = field(default_factory=LinkRules)
     signer: Signer | None = None
 
+    def for_campaign(self, options: CampaignOptions) -> MessageRules:
+        """As the campaign wants them, where it says otherwise."""
+        if options.utm is None:
+            return self
+        return replace(self, links=replace(self.links, adds_utm=options.utm))
+
 
 PLAIN_RULES = MessageRules()
 """What holds where nothing is configured."""
@@ -27,8 +34,10 @@ PLAIN_RULES = MessageRules()
 
 def message_rules(config: Config) -> MessageRules:
     """Those of ``[links]`` and ``[dkim]``. No key is read before something is to be signed."""
+    from aicmo.config import Utm
+
     links, dkim = config.links, config.dkim
-    said = links.utm.model_dump(exclude_none=True) if links.utm else {}
+    said = (links.utm or Utm()).model_dump(exclude_none=True)
     utm = {f"utm_{name}": value for name, value in said.items()}
     signer = None
     if dkim.domain:
@@ -43,4 +52,5 @@ def message_rules(config: Config) -> MessageRules:
             whole=True,
         )
         signer = Signer(dkim.domain, dkim.selector, key)
-    return MessageRules(LinkRules(links.unsubscribe_url, links.unsubscribe_email, utm), signer)
+    adds_utm = links.utm is not None
+    return MessageRules(LinkRules(links.unsubscribe_url, links.unsubscribe_email, utm, adds_utm), signer)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ALWAYS_GIVEN = frozenset({"sender", "campaign", "unsubscribe", "postal_address"})
 """What a template may use besides the contact's own fields."""
+MOST_TIMES = 1_000
+"""How often a template may repeat a text, and the greatest exponent."""
 
 _BODY_END = re.compile(r"(?:</div>\s*)?</body>", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -136,7 +138,19 @@ def _with_footer(page: str, marks: Marks) -> str:
 @cache
 def _environment(*, html: bool) -> Environment:
     from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+
+    class Bounded(ImmutableSandboxedEnvironment):
+        """A slip of the author's takes neither all memory nor minutes."""
+
+        intercepted_binops = frozenset({"*", "**"})
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            times = [each for each in (left, right) if isinstance(each, int)]
+            grows = operator == "**" or len(times) == 1  # a text or a list, so many times
+            if grows and any(abs(each) > MOST_TIMES for each in times):
+                raise SecurityError(f"{max(times, key=abs):,} times is too often")
+            return super().call_binop(context, operator, left, right)
 
     class Missing(StrictUndefined):
         """Using it is an error; asking whether it is there (``{% if company %}``) is the author's care."""
@@ -146,7 +160,7 @@ def _environment(*, html: bool) -> Environment:
         def __bool__(self) -> bool:  # type: ignore[override]  # its parent raises
             return False
 
-    return ImmutableSandboxedEnvironment(undefined=Missing, autoescape=html, keep_trailing_newline=True)
+    return Bounded(undefined=Missing, autoescape=html, keep_trailing_newline=True)
 
 
 def _variables(source: str) -> set[str]:
@@ -169,17 +183,25 @@ def _compile(environment: Environment, source: str, part: str) -> Template:
 
 def _syntax(error: Any, part: str) -> TemplateInvalid:
     return TemplateInvalid(
-        f"The {part} has a template error: {one_line(str(error.message), limit=200)}.",
+        f"The {part} has a template error: {_sentence(error.message)}",
         hint="Fields are written {{ first_name }}, with a default {{ first_name | default('there') }}.",
     )
 
 
+def _sentence(said: object) -> str:
+    """What the template language says, which ends now with a full stop and now without."""
+    return one_line(str(said), limit=200).rstrip(".") + "."
+
+
 def _render(template: Template, known: dict[str, Any]) -> str:
-    """What ``template.render`` does, without copying what is ``known`` for each part of a message."""
+    """What ``template.render`` does, without copying for each part of a message what is ``known``, and the names that
+    every template knows, which only an ``import`` needs."""
     from jinja2 import TemplateError, UndefinedError
 
     try:
-        return "".join(template.root_render_func(template.new_context(known, shared=True)))
+        environment = template.environment
+        context = environment.context_class(environment, known, template.name, template.blocks)
+        return "".join(template.root_render_func(context))
     except UndefinedError as error:
         found = _UNDEFINED.search(str(error.message))
         name = (found[1] or found[2]) if found else "a field"
@@ -187,4 +209,4 @@ def _render(template: Template, known: dict[str, Any]) -> str:
         raise TemplateInvalid(f"{name} is missing.", hint=hint) from None
     except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
         # A template is a small program of its author's; whatever it does wrong is the template's fault.
-        raise TemplateInvalid(f"The template fails: {one_line(str(error), limit=200)}.") from None
+        raise TemplateInvalid(f"The template fails: {_sentence(error)}") from None

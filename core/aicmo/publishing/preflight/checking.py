@@ -120,7 +120,7 @@ class Preflight:
         looks.append(audience.audience_look(whom))
         first: list[Problem] = []
         for place, (name, draft) in enumerate(of.messages):
-            found, more = self._of_words(db, whom, draft, of.campaign_name, now)
+            found, more = self._of_words(db, whom, draft, of, now)
             if place == 0:
                 first, looks = found, [*looks, *more]
             else:
@@ -135,13 +135,13 @@ class Preflight:
         return CheckReport(whom.size.total, whom.size.suppressed, tuple(problems), tuple(looks))
 
     def _of_words(
-        self, db: sqlite3.Connection, whom: Whom, draft: Draft, campaign_name: str, now: datetime
+        self, db: sqlite3.Connection, whom: Whom, draft: Draft, of: Question, now: datetime
     ) -> tuple[list[Problem], list[Look]]:
         empty = _empty_parts(draft)
         if empty or not self._setting.sender.email:
             return empty, []
         try:
-            builder = self._builder(draft, campaign_name, self._rules)
+            builder = self._builder(draft, of.campaign_name, self._rules.for_campaign(of.options))
         except AicmoError as error:
             return [_as_problem(error)], []
         problems, message = audience.field_problems(db, whom, builder, self._setting.sender, now)

@@ -61,8 +61,8 @@ def pace_problems(plan: Plan, *, one_click: bool) -> tuple[list[Problem], list[L
             )
         )
     elif days > 1:
-        most = max(reckoned.per_day)
-        said = f"At {most:,} a day this takes {days} days"
+        most, whole = max(reckoned.per_day), reckoned.per_day[:-1]
+        said = f"At {'up to ' if min(whole) < most else ''}{most:,} a day this takes {days} days"
     if said and days is not None:
         last = (plan.at or plan.now) + timedelta(days=days - 1)
         hint = (
