@@ -193,10 +193,10 @@ class AicmoApp(UnbrokenApp):
             self.pop_screen()
         self.call_after_refresh(lambda: self.screen.show_person(query))
 
-    def write_to(self, query: str) -> None:
-        """The composer, for the people whom ``query`` finds."""
+    def write_to(self, query: str, *, anew: bool = False) -> None:
+        """The composer, for the people whom ``query`` finds; ``anew``: with nothing written yet."""
         self.switch_mode("composer")
-        self.call_after_refresh(lambda: self.screen.write_to(query))
+        self.call_after_refresh(lambda: self.screen.write_to(query, anew=anew))
 
     def edit(self, content: Content, audience: str) -> None:
         """The composer, with this content in it."""

@@ -28,7 +28,8 @@ def system_commands(app: AicmoApp, screen: Screen[Any]) -> Iterable[SystemComman
     offered = set()  # an action with two keys is one verb; the toolkit's own keys have no id, the screens stand above
     for node, binding, enabled, _ in screen.active_bindings.values():
         known = binding.id is None or (node, binding.action) in offered or binding.action.startswith("app.open_over(")
-        if enabled and not known and (binding.show or node is screen) and node is not app:
+        of_screen = node is screen or binding.action.startswith("screen.")
+        if enabled and not known and (binding.show or of_screen) and node is not app:
             offered.add((node, binding.action))
             yield SystemCommand(
                 binding.description.capitalize(),

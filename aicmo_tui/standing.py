@@ -38,6 +38,5 @@ def health_word(report: HealthReport) -> Content:
 
 def still_to_go(workspace: Workspace) -> int:
     """Deliveries of running campaigns that still await a send."""
-    publishing = workspace.publishing
-    running = [campaign for campaign in publishing.campaigns() if campaign.status == CampaignStatus.RUNNING]
-    return sum(publishing.counts(campaign.id).open for campaign in running)
+    counted = workspace.publishing.counted()
+    return sum(counts.open for campaign, counts in counted if campaign.status == CampaignStatus.RUNNING)

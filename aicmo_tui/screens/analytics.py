@@ -88,7 +88,7 @@ def sums(rows: list[CampaignAnalytics]) -> Content:
     known = sum(row.accepted.denominator for row in rows)
     unknown = sum(row.counts.unknown for row in rows)
     first = line(
-        (f"{number(len(rows))} campaigns", TITLE),
+        (f"{number(len(rows))} campaign{'' if len(rows) == 1 else 's'}", TITLE),
         f"   sent {number(sent)}   accepted ",
         rate(Rate(sent, known)),
         f" of {number(known)}",

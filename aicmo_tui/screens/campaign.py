@@ -152,7 +152,7 @@ all campaigns."""
     async def _choose_cause(self) -> None:
         causes = await off_loop(self.app, lambda: self.workspace.publishing.causes(self.campaign_id, self._state))
         if not causes and not self._cause:
-            self.app.tell("None is there for a cause that is known.")
+            self.app.tell("Nobody shown here has a cause to choose by.")
             return
         everybody = replace(self.ledger, cause="")
         choices = cause_choices(causes, "Any cause, or none", await off_loop(self.app, everybody.count))

@@ -162,7 +162,7 @@ async def cancel(app: AicmoApp, shown: Shown) -> None:
     details = line((f"sent:{campaign.id}", TITLE), " selects them, now and later.")
     answers = {"": "No", WRITE: "Write a correction"}
     if await app.push_screen_wait(Choose(question, answers, details=details)) == WRITE:
-        app.write_to(f"sent:{campaign.id}")
+        app.write_to(f"sent:{campaign.id}", anew=True)
 
 
 async def retry(app: AicmoApp, shown: Shown) -> None:
@@ -213,7 +213,8 @@ async def resolve(app: AicmoApp, shown: Shown, only: Delivery | None = None) -> 
         report = await meanwhile(app, looking, publishing.resolve_by_evidence(campaign_id, email=email))
         if report.left and not report.asked:
             raise ProviderUnavailable(f"Nobody could look: {report.why_not}.", hint="F3 shows why.")
-        app.tell(f"{people(report.settled)} found; {people(report.left)} still unknown.")
+        found = f"{people(report.settled)} found" if report.settled else "Nobody was found"
+        app.tell(f"{found}; {people(report.left)} still unknown." if report.left else f"{found}.")
     elif to:
         changed = await off_loop(app, lambda: publishing.resolve(campaign_id, State(to), email=email))
         app.sending.look()

@@ -167,17 +167,26 @@ def in_the_way(shown: Shown) -> Content:
     """Why it does not go on, or what it waits for, with the keys that resolve it. Empty when nothing is to be said."""
     campaign, rows = shown.campaign, []
     if shown.status is CampaignStatus.PAUSED:
-        why = campaign.pause_reason or "You paused it"
+        why = campaign.pause_reason or f"You paused it{_planned(shown)}"
         rows += [line(("▲ ", WARN), value(f"{why}.", WARN)), _keys(*_ways_on(shown))]
     elif shown.status is CampaignStatus.SCHEDULED and campaign.scheduled_at:
         at = day_and_time(parse_rfc3339(campaign.scheduled_at))
         rows.append(line((f"◐ It begins {at}.  ", ACCENT), _keys(("w", "another time"), ("g", "now"))))
+    elif shown.status is CampaignStatus.RUNNING and shown.counts.open and not shown.through:
+        rows.append(line(("▲ No mail server takes messages now.  ", WARN), key_hint("F3", "why")))
     if shown.unclear:
         rows.append(line(("? The test has no clear winner.  ", WARN), key_hint("v", "decide")))
     if shown.counts.unknown:
         told = f"? {people(shown.counts.unknown)} may or may not have got it.  "
         rows.append(line((told, WARN), _keys(("u", "decide"), ("s", "who"))))
     return lines(rows)
+
+
+def _planned(shown: Shown) -> str:
+    """The time that it had, if that is still to come."""
+    if shown.begun or shown.late or not shown.campaign.scheduled_at:
+        return ""
+    return f"; it was to begin {day_and_time(parse_rfc3339(shown.campaign.scheduled_at))}"
 
 
 def _ways_on(shown: Shown) -> list[tuple[str, str]]:
@@ -211,17 +220,18 @@ def nobody(shown: Shown, ledger: Ledger) -> Content:
         f"It is for: {campaign.audience or 'everybody'}{without}{_hours(campaign)}",
         ("c", "check it"),
         *([step] if step else []),
-        *(CHOICES if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.APPROVED) else []),
+        *(_choices(shown) if campaign.status in (CampaignStatus.DRAFT, CampaignStatus.APPROVED) else []),
     )
 
 
-CHOICES = [
-    ("t", "send it to yourself"),
-    ("o", "whom it is for, and when"),
-    ("n", "other messages that follow it"),
-    ("v", "other first messages, and which is better"),
-]
-"""What can be made of a campaign before it begins."""
+def _choices(shown: Shown) -> list[tuple[str, str]]:
+    """What can be made of a campaign before it begins."""
+    return [
+        ("t", "send it to yourself"),
+        ("o", "whom it is for, and when"),
+        ("n", "its steps" if shown.is_sequence else "other messages that follow it"),
+        ("v", "its variants" if shown.compares else "other first messages, and which is better"),
+    ]
 
 
 def _hours(campaign: Campaign) -> str:

@@ -57,7 +57,7 @@ recipient is listed with what became of the message. `/` finds one by its name."
             Column(
                 "Progress",
                 BAR_CELLS,
-                lambda row: bar(row.counts.audience - row.counts.open, row.counts.audience, BAR_CELLS),
+                lambda row: bar(row.counts.done, row.counts.audience, BAR_CELLS),
                 priority=3,
             ),
             Column("Sent", 9, lambda row: line(number(row.counts.sent)), right=True),
@@ -108,8 +108,7 @@ recipient is listed with what became of the message. `/` finds one by its name."
 
 def read_campaigns(workspace: Workspace) -> list[Row]:
     """Blocking."""
-    publishing = workspace.publishing
-    return [Row(campaign, publishing.counts(campaign.id)) for campaign in publishing.campaigns()]
+    return [Row(campaign, counts) for campaign, counts in workspace.publishing.counted()]
 
 
 def name(row: Row) -> Content:

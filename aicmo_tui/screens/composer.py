@@ -58,8 +58,18 @@ shows the original until you write something else there; `u` follows the origina
         key("composer.back", "escape", "back", "channels", "From the text to the channels, and back", show=False),
     ]
 
-    def write_to(self, query: str) -> None:
-        """Write to the people whom ``query`` finds."""
+    def write_to(self, query: str, *, anew: bool = False) -> None:
+        """Write to the people whom ``query`` finds. ``anew``: another message, whatever stands in the fields."""
+        if anew:
+            converse(self, lambda: self._write_another(query))
+        else:
+            self._address_to(query)
+
+    async def _write_another(self, query: str) -> None:
+        await self._go_to(None)
+        self._address_to(query)
+
+    def _address_to(self, query: str) -> None:
         self.query_one("#audience", Input).value = query
         self.query_one("#subject", Input).focus()
 
@@ -183,6 +193,7 @@ shows the original until you write something else there; `u` follows the origina
         )
         if text:
             await off_loop(self.app, lambda: self.workspace.reviews.add(content.id, text, channel))
+            self.app.tell("Noted. It stands beside the preview.")
 
     def action_settle(self) -> None:
         converse(self, self._settle)

@@ -123,7 +123,7 @@ def plain_tabs(sitting: Sitting) -> tuple[Tab, ...]:
 
 
 def reach(audience: Audience) -> Content:
-    suppressed = f", {people(audience.suppressed)} of them suppressed" if audience.suppressed else ""
+    suppressed = f", {grouped(audience.suppressed)} of them suppressed" if audience.suppressed else ""
     return line(("→ ", MUTED), (people(audience.total), TITLE), (suppressed, MUTED))
 
 

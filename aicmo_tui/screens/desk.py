@@ -326,7 +326,7 @@ class Desk(Frame):
 
 
 class Channels(ChannelBar):
-    """With the keys that would type something elsewhere."""
+    """With the keys that would type something elsewhere. The screen's own work here too, and leave these the footer."""
 
     BINDINGS = [
         key("composer.versions", "v", "screen.versions", "versions", "What it said before, and what differs"),
@@ -335,6 +335,12 @@ class Channels(ChannelBar):
         key("composer.approve", "a", "screen.approve", "approve", "As it stands; a change withdraws it"),
         key("composer.reset", "u", "screen.follow_original", "as original", "Follow the original again", show=False),
         key("composer.write", "enter,down,e", "screen.back", "write", "Back to the text", shown_as="⏎"),
+        key("channels.campaign", "ctrl+g", "screen.make_campaign", "campaign", "A campaign of it", show=False),
+        key("channels.approve", "ctrl+g", "screen.approve_post", "approve", "As it stands", show=False),
+        key("channels.test", "ctrl+t", "screen.test", "test to me", "Send one to yourself", show=False),
+        key("channels.view", "ctrl+r", "screen.next_view", "preview", "The preview's next side", show=False),
+        key("channels.open", "ctrl+l", "screen.open", "open", "Open something written earlier", show=False),
+        key("channels.editor", "ctrl+o", "screen.editor", "editor", "Write in your own editor", show=False),
     ]
 
 

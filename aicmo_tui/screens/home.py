@@ -196,9 +196,9 @@ def sums(now: Now, contacts: int) -> Content:
 
 def read_now(workspace: Workspace) -> Now:
     """Blocking: reads the ledger, the campaigns and the providers' health."""
-    publishing = workspace.publishing
-    campaigns = publishing.campaigns()
-    counted = [(campaign, publishing.counts(campaign.id)) for campaign in campaigns if campaign.started_at]
+    everything = workspace.publishing.counted()
+    campaigns = [campaign for campaign, _ in everything]
+    counted = [(campaign, counts) for campaign, counts in everything if campaign.started_at]
     return Now(
         needs=list(needs(workspace, campaigns, counted)),
         running=[pair for pair in counted if pair[0].status == CampaignStatus.RUNNING and pair[1].open],

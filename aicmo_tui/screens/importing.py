@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aicmo.store.changes import Reverted
     from aicmo_tui.app import AicmoApp
 
-FILE_EXAMPLE = "~/people.csv (also TSV, JSON, vCard, or whatever your spreadsheet saves)"
+FILE_EXAMPLE = "~/people.csv (or TSV, JSON, vCard, a spreadsheet's CSV)"
 _MEANING: dict[Policy, str] = {
     "fill": "fill empty fields only",
     "overwrite": "replace with what is not empty",

@@ -100,7 +100,9 @@ async def drop_test(app: AicmoApp, campaign: Campaign) -> bool:
 
 async def choose(app: AicmoApp, campaign: Campaign, letter: str, waiting: int) -> bool:
     """A person's word, also before its time."""
-    question = line("Send variant ", (letter, TITLE), f" to {people(waiting)} who wait?")
+    question = line(
+        "Send variant ", (letter, TITLE), f" to {people(waiting)} who {'waits' if waiting == 1 else 'wait'}?"
+    )
     details = line(("A test is decided once; this ends it.", MUTED))
     command = f"aicmo campaign winner {campaign.id} {shlex.quote(letter)}"
     if not await app.push_screen_wait(confirm(question, f"{letter} it is", details=details, command=command)):

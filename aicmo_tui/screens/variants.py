@@ -195,11 +195,12 @@ def told(shown: Shown) -> Content:
         if len(standing.messages) == 1:
             return line(("One message for all. Add another, and each goes to an even part of the audience.", MUTED))
         return line((f"No test: each of the {len(standing.messages)} goes to an even part of the audience.", MUTED))
+    held_out = f"{test.holdout_percent}% are held out" if test.holdout_percent else "nobody is held out"
     rows = [
         line(
             (f"By {test.goal}", TITLE),
             f": {test.sample_percent}% try them for {told_span(test.wait_minutes)},",
-            f" {test.holdout_percent}% are held out, at least {number(test.least)} sent of each",
+            f" {held_out}, at least {number(test.least)} sent of each",
         )
     ]
     if test.decided_at:

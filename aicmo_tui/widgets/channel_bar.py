@@ -43,7 +43,7 @@ class ChannelBar(Widget, can_focus=True):
             self.channel = channel
 
     def render(self) -> RenderResult:
-        return line(*map(self._drawn, self.tabs))
+        return line(*map(self._drawn, self.tabs), "" if self.has_focus else ("  esc", ACCENT))
 
     def _drawn(self, tab: Tab) -> Content:
         sign = line((" ✕", BAD)) if tab.too_long else line((" ✓", GOOD)) if tab.approved else line("")

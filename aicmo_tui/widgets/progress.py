@@ -98,7 +98,7 @@ class Progress(Widget):
 
     def _pace(self, campaign: Campaign, counts: Counts, now: datetime) -> Content:
         """``6,214 of 8,000 · 41/s · done ~14:07``."""
-        parts = [line((f"{number(counts.audience - counts.open)} of {number(counts.audience)}", TITLE))]
+        parts = [line((f"{number(counts.done)} of {number(counts.audience)}", TITLE))]
         speed = self._speed.per_second
         if campaign.status == "running" and counts.open and speed > 0:
             done_at = now + timedelta(seconds=counts.open / speed)
@@ -106,7 +106,7 @@ class Progress(Widget):
         return line((" · ", MUTED)).join(parts)
 
     def _bar_row(self, counts: Counts, width: int) -> Content:
-        return bar(counts.audience - counts.open, counts.audience, max(10, min(60, width)))
+        return bar(counts.done, counts.audience, max(10, min(60, width)))
 
 
 def counts_rows(counts: Counts, width: int) -> list[Content]:

@@ -135,7 +135,7 @@ async def test_a_store_that_cannot_be_read_is_said_in_the_header_until_it_can(
             raise StoreLocked("The database is locked by another program.")
 
         with monkeypatch.context() as broken:
-            broken.setattr(filled.publishing, "campaigns", locked)
+            broken.setattr(filled.publishing, "counted", locked)
             await reads(pilot, "✕ The database is locked")
         await until(pilot, lambda: "database is locked" not in text_of(app))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -182,13 +183,13 @@ async def test_after_a_copy_the_mailboxes_are_looked_at_before_anybody_agrees(
         await opened(pilot, AUTUMN)
         await reads(pilot, "space look in the mailboxes")
         await pilot.press("space")
-        await reads(pilot, "3 of 8 that wait were found in inbox", "5 people of it still wait", "gets it twice")
+        await reads(pilot, "3 of 8 that wait were found in inbox", "5 people of it still wait", "from another copy")
         assert looked == [AUTUMN]
         await pilot.press("enter")  # the focus is on staying
         await pilot.pause()
         assert filled.publishing.campaign(AUTUMN).status is CampaignStatus.PAUSED
         await pilot.press("space")
-        await reads(pilot, "gets it twice")
+        await reads(pilot, "from another copy")
         await agree(pilot)
         await until(pilot, lambda: filled.publishing.campaign(AUTUMN).status is CampaignStatus.RUNNING)
     assert filled.publishing.stopped_as_copy(AUTUMN) is None
@@ -222,6 +223,74 @@ async def test_cancelling_says_how_many_had_it_and_writes_to_them(filled: Worksp
         await agree(pilot)
         await reads(pilot, "AICMO · Composer", f"sent:{AUTUMN}", "16 people")
     assert filled.publishing.campaign(AUTUMN).status is CampaignStatus.CANCELLED
+
+
+async def test_a_correction_is_another_message_than_what_stands_in_the_composer(filled: Workspace) -> None:
+    moving = filled.contents.create("email", "Moving", Draft("We move", "Next week."))
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        app.edit(moving, "tag:trial")
+        await reads(pilot, "Composer · Moving")
+        await opened(pilot, AUTUMN)
+        await pilot.press("d")
+        await reads(pilot, "for good?")
+        await agree(pilot)
+        await reads(pilot, "had got it by then: write to them?")
+        await agree(pilot)
+        await reads(pilot, "AICMO · Composer", f"sent:{AUTUMN}")
+        await until(pilot, lambda: app.screen.query_one("#subject").has_focus)
+        await pilot.press("S")
+        await reads(pilot, "Composer · S")
+    assert filled.contents.get(moving.id).draft == Draft("We move", "Next week.")
+
+
+async def test_of_one_that_was_cancelled_the_bar_shows_whom_it_reached(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        filled.publishing.cancel(AUTUMN)
+        counts = filled.publishing.counts(AUTUMN)
+        assert 0 < counts.cancelled < counts.audience
+        await opened(pilot, AUTUMN)
+        await reads(pilot, f"cancelled  {counts.audience - counts.cancelled} of {counts.audience}")
+
+
+async def test_one_that_was_paused_before_its_time_says_when_it_was_to_begin(filled: Workspace) -> None:
+    filled.publishing.start(WINTER, approve=True, at=NOW + timedelta(hours=19))
+    filled.publishing.pause(WINTER)
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, WINTER)
+        await reads(pilot, "You paused it; it was to begin Mon 23 Nov 09:05.", "w another time")
+
+
+async def test_one_that_nobody_can_send_says_so(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        report = filled.health()
+        monkeypatch.setattr(filled, "health", lambda: replace(report, capabilities=()))
+        await opened(pilot, AUTUMN)
+        await reads(pilot, "No mail server takes messages now.", "F3 why")
+
+
+async def test_of_a_sequence_and_of_variants_the_empty_ledger_offers_what_is_there(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, WINTER)
+        await reads(pilot, "n other messages that follow it", "v other first messages")
+        await opened(pilot, a_sequence(filled, begun=False))
+        await reads(pilot, "n its steps", "v other first messages")
+        await opened(pilot, a_comparison(filled, begun=False))
+        await reads(pilot, "n other messages that follow it", "v its variants")
+
+
+async def test_where_there_is_no_cause_to_choose_that_is_said(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await opened(pilot, AUTUMN)
+        await until(pilot, lambda: app.screen.table.total)
+        app.screen._state = State.SENT
+        await pilot.press("f")
+        await reads(pilot, "Nobody shown here has a cause", "to choose by.")
 
 
 async def test_the_failed_are_tried_again_for_one_cause(filled: Workspace) -> None:

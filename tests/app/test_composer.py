@@ -284,6 +284,26 @@ async def test_the_list_of_fields_is_not_in_the_way(filled: Workspace, blog: Con
         assert body_of(app).text == "{{ first_name }}"
 
 
+# --- the keys of the channels
+
+
+async def test_the_footer_of_the_channels_fits_and_their_keys_are_all_in_the_palette(
+    filled: Workspace, blog: Content
+) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=NARROW) as pilot:
+        await opened(pilot, blog)
+        await reads(pilot, "Bluesky   esc")
+        await pilot.press("escape")
+        await reads(pilot, "← → channel v versions n note a approve ⏎ write F1 help")
+        assert text_of(app).splitlines()[-1].rstrip().endswith("^p everything")
+        assert "  esc" not in text_of(app)
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Approve", "Preview", "Open", "Editor", "Settle", "As original"} <= titles
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: app.screen.has_class("-side-shown"))
+
+
 # --- what would stop it
 
 

@@ -82,7 +82,7 @@ async def test_people_are_imported_from_a_file_after_a_look_at_it(empty: Workspa
         await pilot.press("enter")
         await reads(pilot, "Import 1 person from people.csv?", "1 new · 1 rejected")
         await pilot.press("right", "enter")
-        await reads(pilot, "Imported", "people.rejected.csv")
+        await reads(pilot, "Imported", "rejected rows, with the reason: people.", ".rejected.csv")
         await pilot.press("enter")
         await reads(pilot, "ann@acme.example")
 
