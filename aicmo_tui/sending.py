@@ -23,6 +23,9 @@ LOOK_EVERY_S = 2.0
 EVIDENCE_EVERY_S = 30.0
 """How soon the app notices that an unknown delivery is to be looked for; most times none is, and nobody is asked."""
 
+MAIL_EVERY_S = 60.0
+"""How soon the app notices that somebody opted out by mail."""
+
 
 class Sending:
     def __init__(self, app: AicmoApp) -> None:
@@ -37,9 +40,11 @@ class Sending:
         return self._outbox is not None
 
     def start(self) -> None:
-        """Look after the store from now on: send what runs in it, and look for what may or may not have gone."""
+        """Look after the store from now on: send what runs in it, look for what may or may not have gone, and read who
+        opts out by mail."""
         self._app.run_worker(self._look_after, group="send", exclusive=True, exit_on_error=False, description="sending")
         self._app.run_worker(self._look_for_evidence, group="evidence", exclusive=True, exit_on_error=False)
+        self._app.run_worker(self._look_for_opt_outs, group="opt-outs", exclusive=True, exit_on_error=False)
 
     def look(self) -> None:
         """Look at once: something was started or resumed here."""
@@ -73,6 +78,15 @@ class Sending:
             except AicmoError as error:
                 self._app.report(error)
             await asyncio.sleep(EVIDENCE_EVERY_S)
+
+    async def _look_for_opt_outs(self) -> None:
+        await self._app.ready()
+        while not self._stopping:
+            try:
+                await self._app.workspace.publishing.opt_outs().look()  # Health tells of a mailbox that is down
+            except AicmoError as error:
+                self._app.report(error)
+            await asyncio.sleep(MAIL_EVERY_S)
 
     def _something_runs(self) -> bool:
         from aicmo.store import campaigns

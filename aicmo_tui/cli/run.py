@@ -22,8 +22,8 @@ LOCKED = 75
 @click.option("--max-seconds", type=click.FloatRange(min=0, min_open=True), help="Stop then, however much is left.")
 @click.option("--fail-if-locked", is_flag=True, help="Exit with 75 when another process is sending.")
 def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
-    """Do everything that is due, once: read who opted out by mail, send what is queued, retry what was deferred, begin what was scheduled, look for
-    what may or may not have gone.
+    """Do everything that is due, once: read who opted out by mail, send what is queued, retry what was deferred, begin
+    what was scheduled, look for what may or may not have gone.
 
     Safe to start at any time and as often as you like: one process sends, any other says locked and changes nothing.
     """

@@ -191,6 +191,25 @@ async def test_three_refusals_of_the_content_in_a_row_pause_the_campaign(
     assert workspace.publishing.counts(campaign.id) == Counts(audience=10, sent=10)
 
 
+async def test_a_campaign_whose_messages_cannot_be_built_pauses_and_for_one_person_it_does_not(
+    workspace_for: OpenWorkspace, sandbox: RunningSandbox
+) -> None:
+    from aicmo.publishing import Draft
+
+    workspace = workspace_for("smtp-a", connections=1)
+    for number in range(14):
+        workspace.crm.add(f"p{number:02}@x.example", company="Acme")
+    campaign = started_campaign(workspace, [], Draft("Hi", "at {{ company }}"))
+    lost = "UPDATE contact SET company = '' WHERE address = 'p03@x.example' OR address > 'p06@x.example'"
+    workspace.db.write(lambda db: db.execute(lost))
+    await send(workspace)
+    paused = workspace.publishing.campaign(campaign.id)
+    assert paused.status == "paused"
+    assert paused.pause_reason == "5 messages in a row could not be built: company is missing."
+    counts = workspace.publishing.counts(campaign.id)
+    assert counts.sent == 6 and counts.failed >= 6 and counts.failed + counts.queued == 8
+
+
 async def test_a_pause_takes_effect_within_one_message(workspace_for: OpenWorkspace, sandbox: RunningSandbox) -> None:
     workspace = workspace_for("smtp-a", connections=2, limits={"second": 20})
     campaign = started_campaign(workspace, 60)

@@ -274,7 +274,9 @@ class Outbox:
         try:
             message = builder.build(self._recipient(claimed), self._clock.now())
         except AicmoError as error:  # this recipient's message cannot be built; the others' can
-            return Settlement(claimed, Verdict(State.FAILED, reason=error.message, cause="message"))
+            verdict = Verdict(State.FAILED, reason=error.message, cause="message")
+            return Settlement(claimed, verdict, pause=self._watch.unbuilt(claimed.campaign_id, error.message))
+        self._watch.built(claimed.campaign_id)
         # Whoever comes next finds this one's outcome ahead of it in the ledger: nothing is waited for in between.
         async with self._carrying:
             if self._ending.is_set():

@@ -1,8 +1,8 @@
 """Watches how a campaign fares, and says when to pause it before it harms the sender's name.
 
-Three things count: how many of the last messages came back, how many people called it spam, and how many in a row were
-refused for what we say or who we are. What happened before a person last let the campaign go on is settled, and pauses
-it no more. Nothing is asked of the database while all goes well.
+Four things count: how many of the last messages came back, how many people called it spam, how many in a row were
+refused for what we say or who we are, and how many in a row could not even be built. What happened before a person last
+let the campaign go on is settled, and pauses it no more. Nothing is asked of the database while all goes well.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ LOOKED_BACK = 100
 FEWEST_BOUNCES = 5
 FEWEST_COMPLAINTS = 2
 """Fewer prove nothing, however high the rate."""
+UNBUILT_IN_A_ROW = 5
+"""Messages that could not be built: it is no single person's fault any more."""
 
 
 class Watch:
@@ -41,6 +43,21 @@ class Watch:
         """Campaigns whose outcomes before this run are known too."""
         self._bounced: dict[int, int] = {}
         """Campaign -> how many had come back when it was last looked at."""
+        self._unbuilt: dict[int, int] = {}
+        """Campaign -> how many of its messages in a row could not be built; none of them is not kept."""
+
+    def built(self, campaign_id: int) -> None:
+        """A message of the campaign could be built."""
+        if self._unbuilt:
+            self._unbuilt.pop(campaign_id, None)
+
+    def unbuilt(self, campaign_id: int, problem: str) -> str:
+        """Why to pause the campaign now that a message of it could not be built; empty for no reason."""
+        in_a_row = self._unbuilt[campaign_id] = self._unbuilt.get(campaign_id, 0) + 1
+        if in_a_row < UNBUILT_IN_A_ROW:
+            return ""
+        del self._unbuilt[campaign_id]
+        return f"{in_a_row} messages in a row could not be built: {problem}"
 
     async def after(self, campaign_id: int, final: Attempt, verdict: Verdict) -> str:
         """Why to pause the campaign now that this is what became of a message of it; empty for no reason."""

@@ -138,7 +138,8 @@ def _with_footer(page: str, marks: Marks) -> str:
 @cache
 def _environment(*, html: bool) -> Environment:
     from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     class Bounded(ImmutableSandboxedEnvironment):
         """A slip of the author's takes neither all memory nor minutes."""
