@@ -86,9 +86,22 @@ NEXT_STEP = """(
 """The step that comes after the last one, of a row of ``enrolment``; NULL: nothing more."""
 
 
+_FOLLOW_THE_LEDGER = """
+CREATE TRIGGER IF NOT EXISTS enrolment_delivery AFTER UPDATE OF state ON delivery
+WHEN new.state IN ('sent', 'failed', 'bounced', 'suppressed', 'cancelled') BEGIN
+    UPDATE enrolment SET due_at = ''
+    WHERE campaign_id = new.campaign_id AND contact_id = new.contact_id AND state = 'active';
+END"""
+"""Whatever settles a delivery, a server, a mailbox or a person: it is time to look at who is in a sequence.
+
+It is there from the first sequence on: a fiftieth of a message's cost, which nobody pays who has none.
+"""
+
+
 def enter(db: sqlite3.Connection, campaign_id: int, now: datetime, contact_ids: Sequence[int] | None = None) -> int:
     """Enrol everybody for whom the first message is queued and who is not enrolled yet, or those of the contacts for
     whom it is so; how many."""
+    db.execute(_FOLLOW_THE_LEDGER)
     if contact_ids is None:
         queued = "delivery WHERE contact_id IS NOT NULL"
     else:

@@ -72,12 +72,7 @@ SENDING = (
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX enrolment_contact ON enrolment (contact_id)",
     "CREATE INDEX enrolment_due ON enrolment (campaign_id, due_at) WHERE state = 'active'",
-    # Whatever settles a delivery, a server, a mailbox or a person: it is time to look at who is in a sequence.
-    """CREATE TRIGGER enrolment_delivery AFTER UPDATE OF state ON delivery
-    WHEN new.state IN ('sent', 'failed', 'bounced', 'suppressed', 'cancelled') BEGIN
-        UPDATE enrolment SET due_at = ''
-        WHERE campaign_id = new.campaign_id AND contact_id = new.contact_id AND state = 'active';
-    END""",
+    # It is time to look at who is in a sequence; what settles a delivery says so too: see store.sequences.
     """CREATE TRIGGER enrolment_event AFTER INSERT ON event
     WHEN new.kind IN ('replied', 'converted', 'bounced', 'unsubscribed', 'complained') BEGIN
         UPDATE enrolment SET due_at = '' WHERE contact_id = new.contact_id AND state = 'active';
