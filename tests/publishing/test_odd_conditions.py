@@ -308,6 +308,6 @@ def test_a_program_that_is_told_to_end_says_what_it_left(
         assert process.returncode == 130 and b"aicmo run goes on with it" in err
         assert counts == Counts(audience=3, queued=2, sending=1), "the next sender calls it unknown"
     else:
-        assert process.returncode == 0 and json.loads(out)["status"] == "stopped"
+        assert process.returncode == 130 and json.loads(out)["status"] == "stopped"
         assert counts == Counts(audience=3, sent=1, queued=2)
     assert len(sandbox.received()) == 1

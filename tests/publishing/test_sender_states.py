@@ -35,6 +35,7 @@ from aicmo.store import campaigns, deliveries, open_database, suppressions
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.deliveries import MOVES
 from aicmo.store.suppressions import SuppressionReason
+from aicmo.tasks import cut_off
 
 PEOPLE = [f"p{number}@acme.example" for number in range(5)]
 WHOM = [PEOPLE, *([each] for each in PEOPLE)]
@@ -169,10 +170,11 @@ class Sender(RuleBasedStateMachine):
         finally:
             self.db.close()
             for loop, task in self.begun:  # nothing of the killed may reach the disk: their database is closed
-                for each in (*asyncio.all_tasks(loop), task):
-                    each.cancel()
-                    with contextlib.suppress(BaseException):
-                        loop.run_until_complete(each)
+                # More than once, if need be: one cancellation can be lost, see ``cut_off``.
+                killed = {*asyncio.all_tasks(loop), task}
+                loop.run_until_complete(cut_off(killed))
+                for each in killed:
+                    each.cancelled() or each.exception()  # whatever the closed database told it
                 loop.run_until_complete(loop.shutdown_default_executor())
                 loop.close()
             shutil.rmtree(self.folder)
