@@ -97,7 +97,21 @@ class FieldsCompletion(OptionList, can_focus=False):
         event.prevent_default()
 
 
-class FieldInput(PlainInput):
+class Offered:
+    """What both kinds of field have in common: the offer follows the cursor, and takes the keys that are for it."""
+
+    def on_key(self, event: events.Key) -> None:
+        self.screen.query_one(FieldsCompletion).take_key(self, event)
+
+    def on_blur(self) -> None:
+        self._follow()
+
+    def _follow(self) -> None:
+        if self.is_attached:
+            self.call_after_refresh(lambda: self.screen.query_one(FieldsCompletion).follow(self))
+
+
+class FieldInput(Offered, PlainInput):
     """One line of a template."""
 
     def around_cursor(self) -> tuple[str, str]:
@@ -110,24 +124,14 @@ class FieldInput(PlainInput):
         self.replace(words, at - before, at + after)
         self.cursor_position = at - before + len(words) - back
 
-    def on_key(self, event: events.Key) -> None:
-        self.screen.query_one(FieldsCompletion).take_key(self, event)
-
     def watch_cursor_position(self) -> None:
         self._follow()
 
     def on_input_changed(self) -> None:
         self._follow()
 
-    def on_blur(self) -> None:
-        self._follow()
 
-    def _follow(self) -> None:
-        if self.is_attached:
-            self.call_after_refresh(lambda: self.screen.query_one(FieldsCompletion).follow(self))
-
-
-class FieldArea(PlainTextArea):
+class FieldArea(Offered, PlainTextArea):
     """Many lines of one."""
 
     def around_cursor(self) -> tuple[str, str]:
@@ -142,18 +146,8 @@ class FieldArea(PlainTextArea):
         self.replace(words, (row, column - before), (row, column + after), maintain_selection_offset=False)
         self.move_cursor((row, column - before + len(words) - back))
 
-    def on_key(self, event: events.Key) -> None:
-        self.screen.query_one(FieldsCompletion).take_key(self, event)
-
     def on_text_area_selection_changed(self) -> None:
         self._follow()
 
     def on_text_area_changed(self) -> None:
         self._follow()
-
-    def on_blur(self) -> None:
-        self._follow()
-
-    def _follow(self) -> None:
-        if self.is_attached:
-            self.call_after_refresh(lambda: self.screen.query_one(FieldsCompletion).follow(self))
