@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from driving import app_on, reads, text_of, until
+from driving import app_on, reads, steady, text_of, until
 from textual.widgets import Button
 
 from aicmo.workspace import Workspace
@@ -16,6 +16,7 @@ from aicmo_tui.widgets.picker import Picker
 async def test_the_answers_stay_in_sight_however_much_is_told(size: tuple[int, int], empty: Workspace) -> None:
     app = app_on(empty)
     async with app.run_test(size=size) as pilot:
+        await steady(pilot)
         told = lines([line(f"row {number}") for number in range(100)])
         app.push_screen(Choose(line("A question of two lines: " + "so it is " * 8), {"": "Cancel"}, details=told))
         await reads(pilot, "row 0", "Cancel")
