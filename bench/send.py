@@ -20,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from aicmo.one_core import on_one_core
 from aicmo.paths import Paths
 from aicmo.store.deliveries import State
 from bench.budget import Row, in_fresh_process, print_rows
@@ -41,6 +42,8 @@ from bench.sink import start_sink
 ROUND_TRIPS = {True: 2, False: 4}
 """What one message takes on an open connection: MAIL, RCPT, DATA and the final dot, each answered before the next; or,
 where the server takes pipelining (RFC 2920), the first three together."""
+ROUNDS = 3
+"""Of ours and the bare loop in turn. The one of middle ratio is told: two runs of the same differ by a tenth."""
 PEER_RECIPIENTS = 20_000
 """Enough for a steady figure; prebuilt bytes for a million would not fit."""
 MAILMERGE_RECIPIENTS = 500
@@ -69,8 +72,9 @@ def ours(paths: Paths) -> Sent:
     """Everything due in the ledger, as ``aicmo run`` sends it."""
 
     async def work() -> int:
-        async with open_house(paths) as workspace:
-            report = await workspace.publishing.outbox().run()
+        with on_one_core():
+            async with open_house(paths) as workspace:
+                report = await workspace.publishing.outbox().run()
         return report.counts[State.SENT]
 
     return clocked_on_a_loop(work)
@@ -148,10 +152,14 @@ def local_rows(folder: Path, people: int, *, parts: bool) -> tuple[list[Row], li
     """The budget's rows, and where the time goes if asked for."""
     with start_sink(folder / "local.tsv") as sink:
         port, few = sink.ports[0], min(people, PEER_RECIPIENTS)
-        sent = in_fresh_process(ours, campaign_to(folder / "ours", port, people))
-        if sent.messages != people or sink.count() != people:
-            raise SystemExit(f"{people} to send, {sent.messages} in the ledger, {sink.count()} received")
-        peer = in_fresh_process(bare_aiosmtplib, port, few)
+        rounds = []
+        for number in range(ROUNDS):
+            before = sink.count()
+            sent = in_fresh_process(ours, campaign_to(folder / f"ours-{number}", port, people))
+            if sent.messages != people or sink.count() - before != people:
+                raise SystemExit(f"{people} to send, {sent.messages} in the ledger, {sink.count() - before} received")
+            rounds.append((sent, in_fresh_process(bare_aiosmtplib, port, few)))
+        sent, peer = sorted(rounds, key=lambda both: both[0].rate / both[1].rate)[ROUNDS // 2]
         blocking = in_fresh_process(bare_smtplib, port, few)
         merged = mailmerge(folder / "mailmerge", port, min(few, MAILMERGE_RECIPIENTS))
         alone = part_rows(folder, port, few, sent, peer) if parts else []

@@ -161,6 +161,8 @@ async def stoppable(outbox: Outbox, *, patience_s: float, max_seconds: float | N
     """Run the outbox; the first Ctrl-C or SIGTERM lets what is on its way settle, a second one cuts it off."""
     import asyncio
 
+    from aicmo.one_core import on_one_core
+
     loop, running = asyncio.get_running_loop(), asyncio.current_task()
     asked = False
 
@@ -174,7 +176,8 @@ async def stoppable(outbox: Outbox, *, patience_s: float, max_seconds: float | N
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
-        return await outbox.run(patience_s=patience_s, max_seconds=max_seconds)
+        with on_one_core():
+            return await outbox.run(patience_s=patience_s, max_seconds=max_seconds)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
