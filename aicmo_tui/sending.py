@@ -15,7 +15,7 @@ from aicmo.errors import AicmoError
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
-    from aicmo.publishing.outbox import Outbox
+    from aicmo.publishing.sending.outbox import Outbox
     from aicmo_tui.app import AicmoApp
 
 LOOK_EVERY_S = 2.0

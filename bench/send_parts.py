@@ -15,8 +15,8 @@ from pathlib import Path
 from aicmo.clock import SYSTEM_CLOCK
 from aicmo.paths import Paths
 from aicmo.publishing.email.dkim import Signer
-from aicmo.publishing.ledger import Ledger, Settlement
-from aicmo.publishing.outbox import WORKERS_PER_CONNECTION
+from aicmo.publishing.sending.ledger import Ledger, Settlement
+from aicmo.publishing.sending.outbox import WORKERS_PER_CONNECTION
 from aicmo.store.claiming import Verdict
 from aicmo.store.deliveries import State
 from bench.budget import Row, in_fresh_process

@@ -20,7 +20,7 @@ from aicmo_tui.cli.verb import AT_MOST, ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing import Counts, PublishingCampaign
-    from aicmo.publishing.evidence import Doubt, EvidenceReport
+    from aicmo.publishing.sending.evidence import Doubt, EvidenceReport
     from aicmo.workspace import Workspace
 
 COUNTED = ("sent", "queued", "sending", "deferred", "failed", "suppressed", "unknown", "cancelled", "bounced")

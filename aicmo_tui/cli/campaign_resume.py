@@ -11,7 +11,7 @@ from aicmo_tui.cli import output
 from aicmo_tui.cli.verb import ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
-    from aicmo.publishing.evidence import EvidenceReport
+    from aicmo.publishing.sending.evidence import EvidenceReport
 
 
 @verb(changes=True)

@@ -12,8 +12,8 @@ from aicmo_tui.cli.verb import AT_MOST, ROW_ID, Run, verb
 
 if TYPE_CHECKING:
     from aicmo.publishing import PublishingCampaign
-    from aicmo.publishing.sequence_edit import Edit, Plan
-    from aicmo.publishing.sequences import PlaceTold, StepState
+    from aicmo.publishing.sequences.editing import Edit, Plan
+    from aicmo.publishing.sequences.verbs import PlaceTold, StepState
     from aicmo.workspace import Workspace
 
 WAIT = "After the step before it went, such as 3d or 12h."
@@ -41,7 +41,7 @@ def step() -> None:
 @click.option("--before", type=ROW_ID, metavar="STEP", help=BEFORE)
 def add(run: Run, id_: int, content_id: int, wait: str, only_if: str, before: int | None) -> None:
     """One more step. The first one makes the campaign a sequence."""
-    from aicmo.publishing.sequence_edit import Add
+    from aicmo.publishing.sequences.editing import Add
     from aicmo.publishing.spans import parse_span
 
     _edit(run, "add", id_, Add(content_id, parse_span(wait), only_if, before))
@@ -57,7 +57,7 @@ def add(run: Run, id_: int, content_id: int, wait: str, only_if: str, before: in
 @click.option("--if", "only_if", metavar="CONDITION", help=f"{ONLY_IF} Empty is everybody.")
 def edit(run: Run, id_: int, number: int, content_id: int | None, wait: str | None, only_if: str | None) -> None:
     """What a step says, when it is due and for whom. Says first what that means for the people inside."""
-    from aicmo.publishing.sequence_edit import Change
+    from aicmo.publishing.sequences.editing import Change
     from aicmo.publishing.spans import parse_span
 
     if content_id is None and wait is None and only_if is None:
@@ -72,7 +72,7 @@ def edit(run: Run, id_: int, number: int, content_id: int | None, wait: str | No
 @click.option("--before", type=ROW_ID, metavar="STEP", help=BEFORE)
 def move(run: Run, id_: int, number: int, before: int | None) -> None:
     """Another place in the order. Nobody gets a step twice."""
-    from aicmo.publishing.sequence_edit import Shift
+    from aicmo.publishing.sequences.editing import Shift
 
     _edit(run, "move", id_, Shift(number, before))
 
@@ -82,7 +82,7 @@ def move(run: Run, id_: int, number: int, before: int | None) -> None:
 @click.argument("number", metavar="STEP", type=ROW_ID)
 def remove(run: Run, id_: int, number: int) -> None:
     """Nobody gets it any more but who has it in the queue. Who waited for it goes on with the next."""
-    from aicmo.publishing.sequence_edit import Remove
+    from aicmo.publishing.sequences.editing import Remove
 
     _edit(run, "remove", id_, Remove(number))
 

@@ -11,7 +11,7 @@ from aicmo_tui.cli.content_versions import CHANNEL
 from aicmo_tui.cli.verb import ROW_ID, Run, verb
 
 if TYPE_CHECKING:
-    from aicmo.publishing.reviewing import NoteAbout
+    from aicmo.publishing.writing.reviewing import NoteAbout
 
 
 @verb(None, changes=True)

@@ -11,9 +11,9 @@ from aicmo_tui.cli.sending import look_for_evidence, opt_outs_told, outcomes, ru
 from aicmo_tui.cli.verb import Run, run_async, verb
 
 if TYPE_CHECKING:
-    from aicmo.publishing.evidence import EvidenceReport
     from aicmo.publishing.inbox.optouts import OptOutReport
-    from aicmo.publishing.outbox import RunReport
+    from aicmo.publishing.sending.evidence import EvidenceReport
+    from aicmo.publishing.sending.outbox import RunReport
 
 LOCKED = 75
 
@@ -29,7 +29,7 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
     """
     from aicmo.errors import Interrupted
     from aicmo.log import logging_to
-    from aicmo.publishing.outbox import STOPPED_BY_HAND
+    from aicmo.publishing.sending.outbox import STOPPED_BY_HAND
 
     if run.dry_run:
         with run.open_workspace() as workspace:

@@ -13,9 +13,9 @@ from aicmo_tui.cli.verb import PARTLY_FAILED, Run, run_async
 if TYPE_CHECKING:
     from aicmo.gateways.status import HealthReport, ProviderHealth
     from aicmo.publishing import Counts
-    from aicmo.publishing.evidence import EvidenceReport
     from aicmo.publishing.inbox.optouts import OptOutReport
-    from aicmo.publishing.outbox import Outbox, RunReport
+    from aicmo.publishing.sending.evidence import EvidenceReport
+    from aicmo.publishing.sending.outbox import Outbox, RunReport
     from aicmo.workspace import Workspace
 
 PATIENCE_S = 60.0
@@ -90,7 +90,7 @@ def evidence_record(report: EvidenceReport) -> dict[str, Any]:
 async def look_for_evidence(workspace: Workspace, report: RunReport) -> EvidenceReport:
     """After sending, so that it delays none: look for the unknown whose moment has come. Not after a stop, and not
     where another process sends, because that one does."""
-    from aicmo.publishing.evidence import EvidenceReport
+    from aicmo.publishing.sending.evidence import EvidenceReport
 
     if report.status in ("stopped", "locked"):
         return EvidenceReport()

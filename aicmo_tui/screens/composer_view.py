@@ -14,8 +14,8 @@ from aicmo.clock import parse_rfc3339
 from aicmo.errors import AicmoError
 from aicmo.publishing import Audience
 from aicmo.publishing.channels import CHANNELS, Count, post_of
-from aicmo.publishing.content_types import CONTENT_TYPES
 from aicmo.publishing.email.plaintext import html_to_text
+from aicmo.publishing.writing.content_types import CONTENT_TYPES
 from aicmo_tui.present import (
     BAD,
     GOOD,
@@ -36,7 +36,7 @@ from aicmo_tui.present import number as grouped
 from aicmo_tui.widgets.channel_bar import Tab
 
 if TYPE_CHECKING:
-    from aicmo.publishing.reviewing import NoteAbout
+    from aicmo.publishing.writing.reviewing import NoteAbout
     from aicmo.workspace import Workspace
     from aicmo_tui.screens.composing import Sitting, Written
 

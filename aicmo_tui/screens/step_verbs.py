@@ -9,11 +9,11 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aicmo.publishing.advancing import CONDITIONS, condition
-from aicmo.publishing.content_types import CONTENT_TYPES
-from aicmo.publishing.sequence_edit import Add, Change, Edit, Remove, Shift
-from aicmo.publishing.sequences import StepState
+from aicmo.publishing.sequences.advancing import CONDITIONS, condition
+from aicmo.publishing.sequences.editing import Add, Change, Edit, Remove, Shift
+from aicmo.publishing.sequences.verbs import StepState
 from aicmo.publishing.spans import parse_span, told_span
+from aicmo.publishing.writing.content_types import CONTENT_TYPES
 from aicmo.store.campaigns import Campaign
 from aicmo.store.messages import FIRST_STEP
 from aicmo_tui.present import MUTED, TITLE, Content, line, lines, number, value

@@ -16,7 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from aicmo.clock import parse_rfc3339
-from aicmo.publishing.sequences import STATES, PlaceTold, Sequences, StepState
+from aicmo.publishing.sequences.verbs import STATES, PlaceTold, Sequences, StepState
 from aicmo.publishing.spans import told_span
 from aicmo.store.campaigns import Campaign
 from aicmo.store.messages import FIRST_STEP

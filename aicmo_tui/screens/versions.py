@@ -10,8 +10,8 @@ from textual.widgets import Static
 
 from aicmo.clock import parse_rfc3339
 from aicmo.publishing import Contents
-from aicmo.publishing.comparing import IN, LEFT_OUT, OUT, REWORDED, Difference, Line
-from aicmo.publishing.writing import Comparison
+from aicmo.publishing.writing.comparing import IN, LEFT_OUT, OUT, REWORDED, Difference, Line
+from aicmo.publishing.writing.contents import Comparison
 from aicmo.store.contents import Version
 from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, GOOD, MUTED, TITLE, Content, day_and_time, line, lines, prose, value

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from aicmo.publishing.email.message import SenderIdentity
     from aicmo.publishing.email.rules import MessageRules
     from aicmo.publishing.preflight import Setting
-    from aicmo.publishing.reviewing import Reviews
-    from aicmo.publishing.sequences import Sequences
+    from aicmo.publishing.sequences.verbs import Sequences
     from aicmo.publishing.variants import Variants
+    from aicmo.publishing.writing.reviewing import Reviews
 
 
 def open_workspace(paths: Paths, config: Config, *, rehearsal: bool = False, clock: Clock = SYSTEM_CLOCK) -> Workspace:
@@ -176,7 +176,7 @@ class Workspace:
     @cached_property
     def reviews(self) -> Reviews:
         """What is said about it, among those who write and approve."""
-        from aicmo.publishing.reviewing import Reviews
+        from aicmo.publishing.writing.reviewing import Reviews
 
         return Reviews(self.db, self.contents, clock=self.clock)
 
@@ -185,7 +185,7 @@ class Workspace:
         """Campaigns. Raises ``ConfigInvalid``."""
         from aicmo.publishing import PublishingPipeline
         from aicmo.publishing.preflight import Preflight
-        from aicmo.publishing.rules import sending_rules
+        from aicmo.publishing.sending.rules import sending_rules
 
         chain, sending = self.chain("email_sending"), sending_rules(self.config.sending)
         return PublishingPipeline(
@@ -239,7 +239,7 @@ class Workspace:
     @cached_property
     def sequences(self) -> Sequences:
         """The steps of campaigns, and who is where in them. Raises ``ConfigInvalid``."""
-        from aicmo.publishing.sequences import Sequences
+        from aicmo.publishing.sequences.verbs import Sequences
 
         return Sequences(self.db, self.publishing.check_draft, clock=self.clock)
 

@@ -9,7 +9,7 @@ from sample import NOW
 
 from aicmo.clock import rfc3339
 from aicmo.publishing import Draft
-from aicmo.publishing.sequence_edit import Add
+from aicmo.publishing.sequences.editing import Add
 from aicmo.store.deliveries import CAUSES
 from aicmo.store.events import Event
 from aicmo.store.variants import Trial

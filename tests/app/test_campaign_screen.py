@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 
 from aicmo.gateways import Applied, Attempt, Outcome
 from aicmo.publishing import Draft
-from aicmo.publishing.evidence import EvidenceReport
+from aicmo.publishing.sending.evidence import EvidenceReport
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.deliveries import CAUSES, State
 from aicmo.store.whereabouts import Stopped, note_stopped

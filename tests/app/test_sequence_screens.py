@@ -8,7 +8,7 @@ from driving import app_on, reads, steady, until
 from test_campaign_screen import WIDE, agree, answer, opened
 from textual.pilot import Pilot
 
-from aicmo.publishing.sequence_edit import Add, Change, Remove, Shift
+from aicmo.publishing.sequences.editing import Add, Change, Remove, Shift
 from aicmo.publishing.variants import Variants
 from aicmo.workspace import Workspace
 from aicmo_tui.screens.step_verbs import command

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from commandline import CONFIG, CommandLine, config_text, write_config
 
-from aicmo.publishing.sender_lock import sender_lock
+from aicmo.publishing.sending.sender_lock import sender_lock
 from aicmo.sandbox import Fault, RunningSandbox
 
 PEOPLE = "email,tags\nann@one.example,all\nbob@one.example,all\n"

@@ -11,7 +11,7 @@ from aicmo.crm.segments import Segments
 from aicmo.errors import InvalidInput, NotFound, QueryInvalid
 from aicmo.paths import Paths
 from aicmo.publishing import Draft
-from aicmo.publishing.sequence_edit import Add
+from aicmo.publishing.sequences.editing import Add
 from aicmo.store import Database
 from aicmo.workspace import Workspace, open_workspace
 

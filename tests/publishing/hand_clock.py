@@ -11,7 +11,7 @@ from typing import Any
 
 from aicmo.config import Config
 from aicmo.paths import Paths
-from aicmo.publishing.outbox import RunReport
+from aicmo.publishing.sending.outbox import RunReport
 from aicmo.sandbox import RunningSandbox
 from aicmo.workspace import Workspace, open_workspace
 

@@ -13,9 +13,9 @@ from aicmo.config import Config
 from aicmo.crm.lifecycle import record_event
 from aicmo.paths import Paths
 from aicmo.publishing import Draft, State
-from aicmo.publishing.advancing import advance
-from aicmo.publishing.sequence_edit import Add
-from aicmo.publishing.sequences import PlaceTold
+from aicmo.publishing.sequences.advancing import advance
+from aicmo.publishing.sequences.editing import Add
+from aicmo.publishing.sequences.verbs import PlaceTold
 from aicmo.publishing.variants import decide_due
 from aicmo.store import claiming
 from aicmo.store.claiming import Claimed, Verdict

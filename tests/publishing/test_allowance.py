@@ -6,7 +6,7 @@ import pytest
 
 from aicmo.gateways.providers.smtp import SmtpSettings
 from aicmo.gateways.settings import warm_up_caps
-from aicmo.publishing.allowance import Account, Allowance, allowance
+from aicmo.publishing.sending.allowance import Account, Allowance, allowance
 
 RECKONED = [
     # accounts, messages, seconds a day for sending; today, days, per day

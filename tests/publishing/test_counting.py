@@ -9,7 +9,7 @@ import pytest
 from aicmo.config import ChannelName
 from aicmo.publishing.channels import CHANNELS, counts_of, post_of
 from aicmo.publishing.channels.counting import graphemes, hashtags, linkedin_escaped, mentions, x_weight
-from aicmo.publishing.content_types import CONTENT_TYPES
+from aicmo.publishing.writing.content_types import CONTENT_TYPES
 from aicmo.store.channel_texts import UNTITLED
 from aicmo.store.contents import Draft
 

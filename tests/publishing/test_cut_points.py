@@ -43,7 +43,7 @@ WRITING = {
 """Which write of the ledger, and whether the kill comes before it, within its transaction, or after its commit."""
 KILLED_WRITING = """
 import os, signal, sys
-from aicmo.publishing import ledger
+from aicmo.publishing.sending import ledger
 
 what, when = sys.argv.pop(1).split()
 write_down, tell = ledger._write_down, ledger._tell

@@ -21,7 +21,7 @@ from aicmo.config import Config
 from aicmo.errors import IllegalTransition, NotFound
 from aicmo.paths import Paths
 from aicmo.publishing import Counts, State
-from aicmo.publishing.evidence import AFTER, MOST_AT_ONCE, NOBODY, due_looks
+from aicmo.publishing.sending.evidence import AFTER, MOST_AT_ONCE, NOBODY, due_looks
 from aicmo.sandbox import PASSWORD, USER, Fault, RunningSandbox
 from aicmo.store import deliveries, unknown
 from aicmo.store.unknown import InDoubt

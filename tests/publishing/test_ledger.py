@@ -9,7 +9,7 @@ import pytest
 
 from aicmo.errors import AicmoError, IllegalTransition
 from aicmo.publishing import Counts, State
-from aicmo.publishing.ledger import Ledger, Settlement
+from aicmo.publishing.sending.ledger import Ledger, Settlement
 from aicmo.store import suppressions
 from aicmo.store.claiming import Claimed, Verdict
 

@@ -22,7 +22,7 @@ from aicmo.clock import SystemClock
 from aicmo.errors import StoreError
 from aicmo.paths import Paths
 from aicmo.publishing import Counts, State
-from aicmo.publishing.outbox import STOPPED, RunReport
+from aicmo.publishing.sending.outbox import STOPPED, RunReport
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store import claiming
 from aicmo.workspace import Workspace, open_workspace

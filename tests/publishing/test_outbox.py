@@ -12,8 +12,8 @@ import pytest
 
 from aicmo.errors import IllegalTransition
 from aicmo.publishing import Counts, State
-from aicmo.publishing.outbox import RunReport
-from aicmo.publishing.sender_lock import sender_lock
+from aicmo.publishing.sending.outbox import RunReport
+from aicmo.publishing.sending.sender_lock import sender_lock
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store import suppressions
 from aicmo.store.claiming import recover

@@ -15,9 +15,9 @@ from aicmo.config import Config
 from aicmo.errors import InvalidInput
 from aicmo.paths import Paths
 from aicmo.publishing import CheckReport, Draft
-from aicmo.publishing.allowance import Account
 from aicmo.publishing.preflight import audience as checks
 from aicmo.publishing.preflight.pace import Plan, pace_problems, schedule_problems
+from aicmo.publishing.sending.allowance import Account
 from aicmo.store import audience_checks, suppressions
 from aicmo.store.suppressions import SuppressionReason
 from aicmo.workspace import Workspace, open_workspace

@@ -12,7 +12,7 @@ from aicmo.errors import InvalidInput, NotFound
 from aicmo.publishing import Content, Draft, Preview
 from aicmo.publishing.channels import Post, post_of
 from aicmo.publishing.email.message import BuiltMessage, Recipient
-from aicmo.publishing.reviewing import LONGEST_NOTE
+from aicmo.publishing.writing.reviewing import LONGEST_NOTE
 from aicmo.store.contents import Version
 from aicmo.store.review_notes import ReviewNote
 from aicmo.workspace import Workspace

@@ -29,8 +29,8 @@ from aicmo.gateways import Applied, Attempt, HealthRegistry, Outcome, OutgoingMa
 from aicmo.gateways.mail import BeforeBody
 from aicmo.publishing import Draft, PublishingPipeline, State
 from aicmo.publishing.email.message import SenderIdentity
-from aicmo.publishing.outbox import LOOK_AGAIN_S, Outbox
-from aicmo.publishing.writing import Contents
+from aicmo.publishing.sending.outbox import LOOK_AGAIN_S, Outbox
+from aicmo.publishing.writing.contents import Contents
 from aicmo.store import campaigns, deliveries, open_database, suppressions
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.deliveries import MOVES

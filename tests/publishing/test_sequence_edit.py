@@ -10,7 +10,7 @@ import pytest
 
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFound
 from aicmo.publishing import Draft
-from aicmo.publishing.sequence_edit import Add, Change, Edit, Remove, Shift, consequences, edited
+from aicmo.publishing.sequences.editing import Add, Change, Edit, Remove, Shift, consequences, edited
 from aicmo.store import messages
 from aicmo.store.messages import Message
 from aicmo.store.sequences import Places

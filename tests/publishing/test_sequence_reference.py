@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from aicmo.publishing import State
-from aicmo.publishing.advancing import advance
-from aicmo.publishing.sequence_edit import Add
+from aicmo.publishing.sequences.advancing import advance
+from aicmo.publishing.sequences.editing import Add
 from aicmo.store.claiming import Claimed
 
 from .sequence_world import IN_A_DAY, World, a_world

@@ -16,7 +16,7 @@ from aicmo.gateways import Attempt, OutgoingMail
 from aicmo.gateways.mail import BeforeBody
 from aicmo.paths import Paths
 from aicmo.publishing import Draft, State
-from aicmo.publishing.sequence_edit import Add, Change
+from aicmo.publishing.sequences.editing import Add, Change
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store.variants import Trial
 from aicmo.workspace import open_workspace

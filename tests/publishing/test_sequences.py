@@ -10,8 +10,8 @@ import pytest
 
 from aicmo.errors import IllegalTransition, InvalidInput, QueryInvalid
 from aicmo.publishing import CampaignStatus, State, schedule
-from aicmo.publishing.advancing import advance
-from aicmo.publishing.sequence_edit import Add
+from aicmo.publishing.sequences.advancing import advance
+from aicmo.publishing.sequences.editing import Add
 from aicmo.store import segments, suppressions
 from aicmo.store.suppressions import SuppressionReason
 

@@ -12,7 +12,7 @@ import pytest
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFound
 from aicmo.proportions import holm, z_test, z_test_holds
 from aicmo.publishing import Draft, State
-from aicmo.publishing.sequence_edit import Add
+from aicmo.publishing.sequences.editing import Add
 from aicmo.publishing.variants import LETTERS, bands, judge
 from aicmo.store import suppressions
 from aicmo.store.functions import lots

@@ -8,7 +8,7 @@ import pytest
 
 from aicmo.gateways import Applied, Attempt, ChainResult, Outcome
 from aicmo.gateways.smtp_reply import judge, read_reply
-from aicmo.publishing.verdicts import BACKOFF, PROVIDER_BACKOFF, is_dead_address, slows_domain, verdict_of
+from aicmo.publishing.sending.verdicts import BACKOFF, PROVIDER_BACKOFF, is_dead_address, slows_domain, verdict_of
 from aicmo.store.deliveries import CAUSES, MOVES, State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -12,8 +12,8 @@ from aicmo.errors import AuthNeeded, IllegalTransition
 from aicmo.paths import Paths
 from aicmo.publishing import State
 from aicmo.publishing.changing import CampaignChange
-from aicmo.publishing.outbox import RunReport
-from aicmo.publishing.sequence_edit import Add
+from aicmo.publishing.sending.outbox import RunReport
+from aicmo.publishing.sequences.editing import Add
 from aicmo.sandbox import RunningSandbox
 from aicmo.store.campaign_options import CampaignOptions
 from aicmo.store.contents import Draft

@@ -15,7 +15,7 @@ from aicmo.config import Config
 from aicmo.errors import ApprovalNeeded
 from aicmo.paths import Paths
 from aicmo.publishing import Counts
-from aicmo.publishing.outbox import RunReport
+from aicmo.publishing.sending.outbox import RunReport
 from aicmo.sandbox import PASSWORD, USER, RunningSandbox
 from aicmo.store import whereabouts
 from aicmo.workspace import Workspace, open_workspace

@@ -8,7 +8,7 @@ import pytest
 
 from aicmo.errors import InvalidInput, NotFound, TemplateInvalid
 from aicmo.publishing import Contents, Draft
-from aicmo.publishing.comparing import compare
+from aicmo.publishing.writing.comparing import compare
 from aicmo.workspace import Workspace
 
 from .conftest import OpenWorkspace

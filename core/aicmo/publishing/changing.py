@@ -13,7 +13,7 @@ from datetime import datetime
 
 from aicmo.errors import IllegalTransition, InvalidInput
 from aicmo.publishing.schedule import selection
-from aicmo.publishing.writing import checked_line
+from aicmo.publishing.writing.contents import checked_line
 from aicmo.store import campaign_options, campaigns, deliveries
 from aicmo.store.campaigns import Campaign, CampaignStatus
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlite3
 from datetime import UTC, datetime, timedelta
 
-from aicmo.publishing.advancing import advance
 from aicmo.publishing.schedule import NOBODY, Newcomers, start_due
+from aicmo.publishing.sequences.advancing import advance
 from aicmo.publishing.variants import decide_due, next_decision_at
 from aicmo.store import campaigns, claiming, sequences
 

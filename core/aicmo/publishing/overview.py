@@ -14,7 +14,7 @@ from aicmo.text import shown
 if TYPE_CHECKING:
     import sqlite3
 
-    from aicmo.publishing.evidence import Doubt
+    from aicmo.publishing.sending.evidence import Doubt
 
 
 class Overview:
@@ -85,7 +85,7 @@ class Overview:
 
     def doubt(self, campaign_id: int) -> Doubt | None:
         """How it stands with the campaign's unknown deliveries; ``None`` when it has none."""
-        from aicmo.publishing.evidence import doubt_about
+        from aicmo.publishing.sending.evidence import doubt_about
 
         now = self._clock.now()
         return self._db.read(lambda db: doubt_about(db, campaign_id, now))
@@ -102,7 +102,7 @@ class Overview:
 
     def looks_due(self) -> int:
         """How many unknown deliveries would be looked for now."""
-        from aicmo.publishing.evidence import due_looks
+        from aicmo.publishing.sending.evidence import due_looks
 
         now = self._clock.now()
         return self._db.read(lambda db: len(due_looks(unknown.in_doubt(db), unknown.seen_to(db), now)))

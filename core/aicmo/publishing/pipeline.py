@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING
 from aicmo.clock import SYSTEM_CLOCK, Clock, parse_rfc3339
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput
 from aicmo.publishing.changing import CampaignChange, campaign_name, changed
-from aicmo.publishing.content_types import CONTENT_TYPES
 from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
 from aicmo.publishing.preflight import RUN_LEASE, CheckReport, Preflight, Question, Setting, joined
-from aicmo.publishing.rules import AS_USUAL, SendingRules
 from aicmo.publishing.samples import Preview, a_reader, build_test, preview, preview_test
 from aicmo.publishing.schedule import begin, selection
+from aicmo.publishing.sending.rules import AS_USUAL, SendingRules
 from aicmo.publishing.steering import Steering, refuse_copy
 from aicmo.publishing.wording import Wording, wording
-from aicmo.publishing.writing import checked_draft
+from aicmo.publishing.writing.content_types import CONTENT_TYPES
+from aicmo.publishing.writing.contents import checked_draft
 from aicmo.store import Database, audiences, campaign_options, campaigns, contents, leases, messages
 from aicmo.store.audiences import Audience
 from aicmo.store.campaign_options import CampaignOptions
@@ -39,8 +39,8 @@ from aicmo.store.selection import Selection
 
 if TYPE_CHECKING:
     from aicmo.gateways import Attempt, ProviderChain
-    from aicmo.publishing.evidence import MailReader
-    from aicmo.publishing.outbox import EmailProvider, Outbox
+    from aicmo.publishing.sending.evidence import MailReader
+    from aicmo.publishing.sending.outbox import EmailProvider, Outbox
 
 
 class PublishingPipeline(Steering):
@@ -237,7 +237,7 @@ class PublishingPipeline(Steering):
 
     def outbox(self, *, what: str = "aicmo") -> Outbox:
         """The sender of this database; ``what`` names it to whoever finds it at work."""
-        from aicmo.publishing.outbox import Outbox
+        from aicmo.publishing.sending.outbox import Outbox
 
         return Outbox(
             self._db,

@@ -22,8 +22,8 @@ from aicmo.store.whereabouts import Stopped
 
 if TYPE_CHECKING:
     from aicmo.gateways import ProviderChain
-    from aicmo.publishing.evidence import EvidenceReport, EvidenceSearch, MailReader
     from aicmo.publishing.inbox.optouts import OptOuts
+    from aicmo.publishing.sending.evidence import EvidenceReport, EvidenceSearch, MailReader
 
 
 class Steering(Overview):
@@ -137,7 +137,7 @@ class Steering(Overview):
 
     def evidence(self) -> EvidenceSearch:
         """Looks for traces of unknown deliveries, of all campaigns, when it is time to."""
-        from aicmo.publishing.evidence import EvidenceSearch
+        from aicmo.publishing.sending.evidence import EvidenceSearch
 
         return EvidenceSearch(self._db, self._accounts, clock=self._clock)
 

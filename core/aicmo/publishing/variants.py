@@ -15,9 +15,9 @@ from datetime import datetime, timedelta
 from aicmo.clock import SYSTEM_CLOCK, Clock, parse_rfc3339
 from aicmo.errors import IllegalTransition, InvalidInput, NotFound
 from aicmo.proportions import holm, z_test, z_test_holds
-from aicmo.publishing.content_types import CONTENT_TYPES
 from aicmo.publishing.spans import told_span
-from aicmo.publishing.writing import checked_line
+from aicmo.publishing.writing.content_types import CONTENT_TYPES
+from aicmo.publishing.writing.contents import checked_line
 from aicmo.store import Database, campaigns, contents, messages
 from aicmo.store import variants as store
 from aicmo.store.contents import Draft

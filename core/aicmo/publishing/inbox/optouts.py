@@ -22,9 +22,9 @@ from aicmo.errors import ConfigInvalid
 from aicmo.gateways import Answer, Outcome, ProviderChain
 from aicmo.gateways.inbound import FetchedMail, MailBatch
 from aicmo.publishing.email.tokens import ForgedToken, read_token
-from aicmo.publishing.evidence import MailReader
 from aicmo.publishing.inbox.letter import InboundLetter
 from aicmo.publishing.inbox.stop_words import is_stop
+from aicmo.publishing.sending.evidence import MailReader
 from aicmo.store import Database, meta, opt_outs
 from aicmo.store.events import Event
 from aicmo.store.meta import Identity

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from aicmo.clock import SYSTEM_CLOCK, Clock, parse_rfc3339
 from aicmo.errors import AicmoError
-from aicmo.publishing.allowance import SendingAccount, accounts
 from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
 from aicmo.publishing.preflight import audience, pace
@@ -25,7 +24,8 @@ from aicmo.publishing.preflight.page import read_page
 from aicmo.publishing.preflight.report import KINDS, CheckReport, Look, Problem, problem
 from aicmo.publishing.preflight.sender import Setting, is_made_up, sender_problems
 from aicmo.publishing.preflight.words import TOKEN, message_problems
-from aicmo.publishing.rules import SendingRules
+from aicmo.publishing.sending.allowance import SendingAccount, accounts
+from aicmo.publishing.sending.rules import SendingRules
 from aicmo.store import audience_checks, audiences, leases
 from aicmo.store.audiences import SuppressedPeople
 from aicmo.store.campaign_options import CampaignOptions

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
-from aicmo.publishing.allowance import SPANS_S, Account, allowance
 from aicmo.publishing.preflight.report import Look, Problem, problem
+from aicmo.publishing.sending.allowance import SPANS_S, Account, allowance
 
 GMAIL = ("gmail.com", "googlemail.com")
 BULK_A_DAY = 5_000

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from aicmo.errors import InvalidInput
 from aicmo.publishing.channels import CHANNELS, counts_of, post_of
-from aicmo.publishing.content_types import ContentType
 from aicmo.publishing.email.templates import MessageTemplate
+from aicmo.publishing.writing.content_types import ContentType
 from aicmo.store.channel_texts import UNTITLED
 from aicmo.store.contents import Draft
 from aicmo.text import shown

@@ -12,8 +12,8 @@ from collections import deque
 
 from aicmo.clock import Clock
 from aicmo.gateways import Attempt
-from aicmo.publishing.rules import PauseRules
-from aicmo.publishing.verdicts import is_sender_fault
+from aicmo.publishing.sending.rules import PauseRules
+from aicmo.publishing.sending.verdicts import is_sender_fault
 from aicmo.store import Database, campaigns, outcomes
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.claiming import Verdict

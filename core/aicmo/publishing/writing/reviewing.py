@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import InvalidInput
-from aicmo.publishing.writing import Contents
+from aicmo.publishing.writing.contents import Contents
 from aicmo.store import Database, review_notes
 from aicmo.store.review_notes import ReviewNote
 from aicmo.text import plain

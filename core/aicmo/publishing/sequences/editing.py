@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aicmo.errors import InvalidInput, NotFound
-from aicmo.publishing.advancing import following, position
+from aicmo.publishing.sequences.advancing import following, position
 from aicmo.publishing.spans import told_span
 from aicmo.store.messages import FIRST_STEP, Message
 from aicmo.store.sequences import Places

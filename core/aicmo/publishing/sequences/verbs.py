@@ -15,9 +15,9 @@ from datetime import datetime
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.segments import select
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput
-from aicmo.publishing.advancing import condition, following
 from aicmo.publishing.preflight import CheckReport
-from aicmo.publishing.sequence_edit import Add, Change, Edit, Plan, consequences, edited
+from aicmo.publishing.sequences.advancing import condition, following
+from aicmo.publishing.sequences.editing import Add, Change, Edit, Plan, consequences, edited
 from aicmo.publishing.variants import refuse_unsendable
 from aicmo.store import Database, campaigns, contents, messages, sequences, variants
 from aicmo.store.campaigns import Campaign, CampaignStatus

@@ -13,13 +13,13 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.segments import select
 from aicmo.errors import InvalidInput, NotFound
 from aicmo.publishing.channels import CHANNELS, Count, counts_of
-from aicmo.publishing.comparing import Difference, compare
-from aicmo.publishing.content_types import CONTENT_TYPES
 from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
-from aicmo.publishing.fitness import refuse_unfit
 from aicmo.publishing.samples import Preview, a_reader, preview
 from aicmo.publishing.wording import Wording
+from aicmo.publishing.writing.comparing import Difference, compare
+from aicmo.publishing.writing.content_types import CONTENT_TYPES
+from aicmo.publishing.writing.fitness import refuse_unfit
 from aicmo.store import Database, audiences, channel_texts, contents
 from aicmo.store.channel_texts import Own
 from aicmo.store.contents import Content, Draft, Version

@@ -26,18 +26,18 @@ from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, StoreError
 from aicmo.gateways import Applied, Attempt, ChainResult, NotNow, Outcome, OutgoingMail, Provider, ProviderChain
 from aicmo.gateways.mail import BeforeBody
-from aicmo.publishing.allowance import SendingAccount, account
 from aicmo.publishing.due import bring_about, next_due
 from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
 from aicmo.publishing.email.tokens import delivery_token
-from aicmo.publishing.ledger import Ledger, Settlement
-from aicmo.publishing.rules import AS_USUAL, SendingRules
 from aicmo.publishing.schedule import newcomers
-from aicmo.publishing.sender_lock import sender_lock
-from aicmo.publishing.verdicts import is_dead_address, slows_domain, verdict_of
-from aicmo.publishing.watching import Watch
-from aicmo.publishing.whereabouts import settle_in
+from aicmo.publishing.sending.allowance import SendingAccount, account
+from aicmo.publishing.sending.ledger import Ledger, Settlement
+from aicmo.publishing.sending.rules import AS_USUAL, SendingRules
+from aicmo.publishing.sending.sender_lock import sender_lock
+from aicmo.publishing.sending.verdicts import is_dead_address, slows_domain, verdict_of
+from aicmo.publishing.sending.watching import Watch
+from aicmo.publishing.sending.whereabouts import settle_in
 from aicmo.publishing.wording import wording
 from aicmo.store import Database, campaigns, claiming, gates, leases, messages, meta
 from aicmo.store.claiming import Claimed, Refusal, Verdict
