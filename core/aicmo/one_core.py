@@ -15,21 +15,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_STAT = Path("/proc/thread-self/stat")
 _PROCESSOR = 36
-"""Where, among what follows the name in ``/proc/<pid>/stat``, stands the core a thread last ran on (proc(5))."""
+"""Where, among what follows the name there, stands the core a thread last ran on (proc(5))."""
 
 
 @contextmanager
 def on_one_core() -> Iterator[None]:
     """Hold all threads of this process, and those begun meanwhile, on the core that the caller runs on.
 
-    Where the system has no way to ask for that (it is not Linux, or forbids it), nothing is done.
+    Where the system has no way to ask for that (it is not Linux, or hides or forbids it), nothing is done.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not _STAT.exists():
         yield
         return
     allowed = os.sched_getaffinity(0)
-    here = int(Path("/proc/thread-self/stat").read_text().rpartition(")")[2].split()[_PROCESSOR])
+    here = int(_STAT.read_text().rpartition(")")[2].split()[_PROCESSOR])
     try:
         _hold_on({here})
         yield
