@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aicmo.gateways import Applied, HealthRegistry, OutgoingMail, ProviderChain
-from aicmo.gateways.providers.smtp import SmtpProvider, SmtpSettings
+from aicmo.gateways.providers.smtp import SmtpProvider
+from aicmo.gateways.smtp_settings import SmtpSettings
 from aicmo.sandbox import Fault, RunningSandbox, start_sandbox
 from aicmo.store.deliveries import State
 from aicmo.workspace import Workspace

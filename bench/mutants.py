@@ -23,7 +23,8 @@ from bench.budget import Row, print_rows
 ROOT = Path(__file__).parent.parent
 COPIED = ("core", "aicmo_tui", "tests", "bench", "pyproject.toml")
 GIVES_UP_S = 180
-CHAIN, BREAKER, HEALTH = "gateways/chain.py", "gateways/breaker.py", "gateways/health.py"
+CHAIN, WORK = "gateways/chain.py", "gateways/chain_work.py"
+BREAKER, HEALTH = "gateways/breaker.py", "gateways/health.py"
 WALKS = "gateways/test_state_machine.py::test_with_all_guards_no_promise_is_broken"
 DEADLINE = "gateways/test_deadline.py::test_a_side_effect_that_is_cut_off_may_have_happened"
 """Not the Hypothesis tests: those notice too, and then take minutes to find the smallest story."""
@@ -46,14 +47,14 @@ MUTANTS = (
     # --- the chain: who may be called after whom
     Mutant(
         "applied: what may have happened moves nowhere",
-        CHAIN,
-        "in _LAST_WORD or (work.side_effect and attempt.applied is not Applied.NO)",
-        "in _LAST_WORD",
+        WORK,
+        "in LAST_WORD or (self.side_effect and attempt.applied is not Applied.NO)",
+        "in LAST_WORD",
         "gateways/test_chain.py",
     ),
     Mutant(
         "input and recipient move nowhere",
-        CHAIN,
+        WORK,
         "frozenset({Outcome.OK, Outcome.INPUT, Outcome.RECIPIENT, Outcome.CONTENT, Outcome.CANCELLED})",
         "frozenset({Outcome.OK, Outcome.CONTENT, Outcome.CANCELLED})",
         "gateways/test_chain.py",

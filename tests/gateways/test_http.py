@@ -22,8 +22,9 @@ from aicmo.clock import Clock
 from aicmo.errors import AuthNeeded
 from aicmo.gateways import Applied, Outcome
 from aicmo.gateways.attempt import Answer
-from aicmo.gateways.http import LARGEST_ANSWER, BaseAddress, HttpProvider, HttpSettings
+from aicmo.gateways.http import LARGEST_ANSWER, HttpProvider
 from aicmo.gateways.http_answer import LONGEST_WAIT, Document, Effect, Reply, Rule, Text, retry_after
+from aicmo.gateways.http_settings import BaseAddress, HttpSettings
 
 CANARY = "canary/KEY+0123456789"
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -14,7 +14,8 @@ from smtp_server import DROP, HANG, ScriptedServer
 
 from aicmo.errors import AuthNeeded, StoreError
 from aicmo.gateways import Applied, Attempt, NotNow, Outcome, OutgoingMail
-from aicmo.gateways.providers.smtp import SmtpProvider, SmtpSettings
+from aicmo.gateways.providers.smtp import SmtpProvider
+from aicmo.gateways.smtp_settings import SmtpSettings
 
 RAW = b"Subject: hello\r\n\r\nDear Ada,\r\n"
 MAIL = OutgoingMail("news@example.com", "ada@example.net", RAW)

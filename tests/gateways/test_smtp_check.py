@@ -10,7 +10,8 @@ from smtp_server import DROP, HANG, ScriptedServer
 
 from aicmo.errors import AuthNeeded
 from aicmo.gateways import Applied, Attempt, Outcome
-from aicmo.gateways.providers.smtp import SmtpProvider, SmtpSettings
+from aicmo.gateways.providers.smtp import SmtpProvider
+from aicmo.gateways.smtp_settings import SmtpSettings
 
 
 async def checked(server: ScriptedServer, *, secret: Any = None, **settings: Any) -> Attempt:

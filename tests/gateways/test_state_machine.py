@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from world import LONGEST_S, NAMES, OUTCOMES, World
 
-from aicmo.gateways import Outcome, breaker, chain, health
+from aicmo.gateways import Outcome, breaker, health
 from aicmo.gateways.breaker import Step
+from aicmo.gateways.chain_work import Work
 from aicmo.provider_state import OK, ProviderState
 
 PROCESS, NAME, PLACE = st.integers(0, 1), st.sampled_from(NAMES), st.integers(0, 9)
@@ -214,7 +215,11 @@ GUARDS: dict[str, tuple[object, str, object]] = {
     "a changed credential unblocks": (health, "_unblock", lambda found, fingerprint, now: (found, None)),
     "an override ends": (breaker, "override_of", lambda state, now: state.override),
     "two successes bring it back": (breaker, "PROOFS", 10**9),
-    "what may have happened is not repeated": (chain, "_decides", lambda attempt, work: attempt.outcome is Outcome.OK),
+    "what may have happened is not repeated": (
+        Work,
+        "is_decided_by",
+        lambda work, attempt: attempt.outcome is Outcome.OK,
+    ),
 }
 SEEDS = range(12)
 

@@ -13,8 +13,10 @@ from smtp_server import ScriptedServer
 from test_smtp import MAIL, at_once, send_to
 
 from aicmo.gateways import Applied, Outcome
-from aicmo.gateways.providers.smtp import TOKEN_FRESH_S, SmtpProvider, SmtpSettings
+from aicmo.gateways.providers.smtp import SmtpProvider
 from aicmo.gateways.sasl import as_echoed
+from aicmo.gateways.smtp_login import TOKEN_FRESH_S
+from aicmo.gateways.smtp_settings import SmtpSettings
 
 OFFERS = ("SIZE 1000000", "AUTH PLAIN LOGIN XOAUTH2")
 

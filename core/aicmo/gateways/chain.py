@@ -11,7 +11,7 @@ This is the one layer that retries: reads, and writes that are declared repeatab
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ from aicmo.gateways.admission import Admission
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome
 from aicmo.gateways.breaker import REPUTATION
 from aicmo.gateways.chain_answer import ChainAnswer, ChainResult, EachAnswer, ItemAnswer
+from aicmo.gateways.chain_work import WORTH_A_RETRY, Work
 from aicmo.gateways.health import HealthRegistry, has_free_check
 from aicmo.gateways.limits import Gate, Refusal, Reservation
 from aicmo.gateways.providers import Provider
@@ -33,10 +34,6 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741  # an item asked about
 R = TypeVar("R")
 
-_LAST_WORD = frozenset({Outcome.OK, Outcome.INPUT, Outcome.RECIPIENT, Outcome.CONTENT, Outcome.CANCELLED})
-"""What no other provider could better."""
-_WORTH_A_RETRY = frozenset({Outcome.TRANSIENT, Outcome.AMBIGUOUS, Outcome.RATE_LIMITED})
-_IN_TROUBLE = _WORTH_A_RETRY | {Outcome.QUOTA, Outcome.AUTH}
 _MOST_HOPEFUL_FIRST = (
     Outcome.TRANSIENT,
     Outcome.AMBIGUOUS,
@@ -48,35 +45,6 @@ _MOST_HOPEFUL_FIRST = (
 )
 """Which failure speaks for a chain that nobody could serve. A miss is the answer only when all missed."""
 _FREE: Mapping[str, int] = {}
-
-
-@dataclass(slots=True)
-class _Work(Generic[P, T]):
-    """One piece of work on its way through the chain."""
-
-    op: Callable[[P], Awaitable[Answer[T]]]
-    side_effect: bool
-    only: str | None
-    stop_at: float | None
-    """Of the monotonic clock."""
-    impatient: bool
-    concerning: str
-    cost: Mapping[str, int] | Callable[[P], Mapping[str, int]]
-    spent: Callable[[Answer[T]], Mapping[str, int] | None]
-    waits: bool = True
-    """Whether, when nobody else could, the one that is being tried again is waited for."""
-    attempts: list[Attempt] = field(default_factory=list)
-    closed: list[Admission] = field(default_factory=list)
-    beside: list[tuple[P, Task[Attempt] | None, Task[Answer[T]] | None]] = field(default_factory=list)
-    """Who is being tried again meanwhile: by its check, or by the work itself."""
-    missed: set[str] = field(default_factory=set)
-    forced: bool = False
-
-    def in_trouble(self) -> set[str]:
-        """Who should have done it and could not, by no limit of ours."""
-        closed = {it.provider for it in self.closed if it.cause and it.cause != "network"}
-        failed = {it.provider for it in self.attempts if it.outcome in _IN_TROUBLE}
-        return closed | failed | {provider.name for provider, *_ in self.beside}
 
 
 class ProviderChain(Generic[P]):
@@ -125,7 +93,7 @@ class ProviderChain(Generic[P]):
         async def answered(provider: P) -> Answer[None]:
             return Answer(await op(provider))
 
-        work: _Work[P, None] = _Work(
+        work: Work[P, None] = Work(
             answered, side_effect, only, self._stop_at(deadline_s), impatient, concerning, _FREE, _unknown_if_done
         )
         answer = await self._run(work, repeatable=idempotent or not side_effect)
@@ -147,7 +115,7 @@ class ProviderChain(Generic[P]):
         ``cost`` is the most a call can cost (unit -> amount), ``spent`` what the answer says it did cost; without
         ``spent``, an answer costs all of it, and what was provably not done costs nothing. Else as ``call``.
         """
-        work = _Work(op, False, only, self._stop_at(deadline_s), impatient, concerning, cost, spent or _unknown_if_done)
+        work = Work(op, False, only, self._stop_at(deadline_s), impatient, concerning, cost, spent or _unknown_if_done)
         answer = await self._run(work, repeatable=True)
         told = await self._result(work, answer)
         return ChainAnswer(told.attempts, told.final, told.retry_at, told.forced, answer.value if answer else None)
@@ -157,19 +125,12 @@ class ProviderChain(Generic[P]):
         items: Sequence[I],
         op: Callable[[P, Sequence[I]], Awaitable[Answer[Sequence[R | None]]]],
         *,
-        complete: Callable[[R], bool] = lambda _: True,
-        merge: Callable[[R, R], R] = lambda ours, _: ours,
-        concerning: Callable[[I], str] = lambda _: "",
         deadline_s: float | None = None,
-        cost: Callable[[P, int], Mapping[str, int]] = lambda _, __: _FREE,
-        spent: Callable[[Answer[Sequence[R | None]]], Mapping[str, int] | None] | None = None,
     ) -> EachAnswer[R]:
-        """Ask about several items: the first provider fills what it can, the next one is only asked about the rest.
+        """Ask about several items: the first provider tells what it can, the next one is only asked about the rest.
 
         ``op`` gives one value per item, in order; ``None`` is a miss. A provider with a ``batch_size`` is asked about
-        so many at a time. What is not ``complete`` is asked of the next provider too, and ``merge(earlier, later)``
-        keeps what each contributed. ``concerning`` names an item, ``cost`` is that of a batch of so many. Nothing is
-        retried: what is left is told.
+        so many at a time. ``deadline_s`` is for all attempts together. Nothing is retried: what is left is told.
         """
         found: list[ItemAnswer[R]] = [ItemAnswer() for _ in items]
         open_places, stop_at = list(range(len(items))), self._stop_at(deadline_s)
@@ -186,11 +147,8 @@ class ProviderChain(Generic[P]):
                 async def ask(provider: P, batch: Sequence[I] = batch) -> Answer[Sequence[R | None]]:
                     return await op(provider, batch)
 
-                costs, last = cost(provider, len(batch)), provider is self.providers[-1]
-                whom = concerning(batch[0]) if len(batch) == 1 else ""
-                work = _Work(
-                    ask, False, provider.name, stop_at, False, whom, costs, spent or _unknown_if_done, waits=last
-                )
+                last = provider is self.providers[-1]
+                work = Work(ask, False, provider.name, stop_at, False, "", _FREE, _unknown_if_done, waits=last)
                 answer = await self._walk(work)
                 done += work.attempts
                 if answer is None and provider.name not in work.missed:
@@ -202,9 +160,8 @@ class ProviderChain(Generic[P]):
                     continue  # our own bad input, or no time left: the next provider could do no better
                 values = answer.value if answer is not None and answer.value is not None else [None] * len(places)
                 for place, value in zip(places, values, strict=True):
-                    found[place] = found[place].asked_of(provider.name, value, merge)
-                    known = found[place].value
-                    if known is None or not complete(known):
+                    found[place] = ItemAnswer(value, (*found[place].asked, provider.name))
+                    if value is None:
                         asked_next.append(place)
             open_places = asked_next
             if not open_places:
@@ -232,7 +189,7 @@ class ProviderChain(Generic[P]):
 
     # --- one call through the chain -----------------------------------------------------------------------------------
 
-    async def _run(self, work: _Work[P, T], *, repeatable: bool) -> Answer[T] | None:
+    async def _run(self, work: Work[P, T], *, repeatable: bool) -> Answer[T] | None:
         """Walk the chain, again where that may help, until somebody has the last word; ``None`` when nobody had."""
         for retry in range(self._retry.rounds):
             tried = len(work.attempts)
@@ -248,7 +205,7 @@ class ProviderChain(Generic[P]):
                 return answer
         raise AssertionError("the last round never waits for another")
 
-    async def _walk(self, work: _Work[P, T]) -> Answer[T] | None:
+    async def _walk(self, work: Work[P, T]) -> Answer[T] | None:
         """Ask one after the other, once."""
         work.beside.clear()
         for provider in self._candidates(work.only):
@@ -263,15 +220,15 @@ class ProviderChain(Generic[P]):
             if admission.first and self._try_beside(provider, admission, work):
                 continue
             answer = await self._attempt(provider, admission, work)
-            if answer is not None and _decides(answer.attempt, work):
+            if answer is not None and work.is_decided_by(answer.attempt):
                 return answer
         return await self._walk_the_rest(work)
 
-    async def _walk_the_rest(self, work: _Work[P, T]) -> Answer[T] | None:
+    async def _walk_the_rest(self, work: Work[P, T]) -> Answer[T] | None:
         """Nobody in service could: wait for those being tried again, then turn to those that are merely closed."""
         for provider, check, own in work.beside:
             answer = await self._hear_trial(provider, check, own, work)
-            if answer is not None and _decides(answer.attempt, work):
+            if answer is not None and work.is_decided_by(answer.attempt):
                 return answer
         for closed in [it for it in work.closed if it.cause and not work.attempts]:
             provider = next(it for it in self.providers if it.name == closed.provider)
@@ -279,11 +236,11 @@ class ProviderChain(Generic[P]):
             if admission is not None:
                 work.forced = True
                 answer = await self._attempt(provider, admission, work)
-                if answer is not None and _decides(answer.attempt, work):
+                if answer is not None and work.is_decided_by(answer.attempt):
                     return answer
         return None
 
-    async def _attempt(self, provider: P, admission: Admission, work: _Work[P, T]) -> Answer[T] | None:
+    async def _attempt(self, provider: P, admission: Admission, work: Work[P, T]) -> Answer[T] | None:
         """One call under ``admission``, recorded; ``None`` when the gate does not let it pass."""
         remaining_s = None if work.stop_at is None else work.stop_at - self._clock.monotonic()
         reservation: Reservation | None = None
@@ -315,7 +272,7 @@ class ProviderChain(Generic[P]):
 
     # --- trying a provider again, beside the work ---------------------------------------------------------------------
 
-    def _try_beside(self, provider: P, admission: Admission, work: _Work[P, T]) -> bool:
+    def _try_beside(self, provider: P, admission: Admission, work: Work[P, T]) -> bool:
         """Begin to find out whether ``provider`` is back; ``False`` when only the work itself can tell.
 
         A side effect never carries the first probe where a free check can. A read without a check is done twice, once
@@ -327,18 +284,18 @@ class ProviderChain(Generic[P]):
             return True
         if work.side_effect or len(self._candidates(work.only)) == 1:
             return False
-        own = self.registry.beside(self._attempt_beside(provider, admission, _afresh(work)))
+        own = self.registry.beside(self._attempt_beside(provider, admission, work.afresh()))
         work.beside.append((provider, None, own))
         return True
 
-    async def _attempt_beside(self, provider: P, admission: Admission, work: _Work[P, T]) -> Answer[T]:
+    async def _attempt_beside(self, provider: P, admission: Admission, work: Work[P, T]) -> Answer[T]:
         answer = await self._attempt(provider, admission, work)
         if answer is not None:
             return answer
         return Answer(Attempt(provider.name, Outcome.SKIPPED, Applied.NO, detail=work.closed[-1].reason))
 
     async def _hear_trial(
-        self, provider: P, check: Task[Attempt] | None, own: Task[Answer[T]] | None, work: _Work[P, T]
+        self, provider: P, check: Task[Attempt] | None, own: Task[Answer[T]] | None, work: Work[P, T]
     ) -> Answer[T] | None:
         """How the trial went; after a good check, the work itself. ``None`` when it may not be done after all."""
         import asyncio
@@ -366,16 +323,16 @@ class ProviderChain(Generic[P]):
     # --- when to try again, and what to say ---------------------------------------------------------------------------
 
     async def _wait_for_retry(
-        self, work: _Work[P, T], final: Attempt | None, tried: Sequence[Attempt], retry: int
+        self, work: Work[P, T], final: Attempt | None, tried: Sequence[Attempt], retry: int
     ) -> bool:
         """Wait until another round may help; ``False`` when it cannot, may not, or would come too late."""
         if retry + 1 >= self._retry.rounds:
             return False
         if final is not None:
-            if final.outcome not in _WORTH_A_RETRY:
+            if final.outcome not in WORTH_A_RETRY:
                 return False
             work.only = final.provider  # it may have happened there; nowhere else
-        elif not any(attempt.outcome in _WORTH_A_RETRY for attempt in tried):
+        elif not any(attempt.outcome in WORTH_A_RETRY for attempt in tried):
             return False
         if not work.side_effect and any(it.applied is not Applied.NO for it in tried):
             return False  # a read that may have been paid for
@@ -389,7 +346,7 @@ class ProviderChain(Generic[P]):
         await self._clock.sleep(wait_s)
         return True
 
-    async def _result(self, work: _Work[P, T], answer: Answer[T] | None) -> ChainResult:
+    async def _result(self, work: Work[P, T], answer: Answer[T] | None) -> ChainResult:
         if answer is not None:
             return ChainResult(tuple(work.attempts), answer.attempt, answer.attempt.retry_at, work.forced)
         retry_at = await self.next_try_at(work.only)
@@ -415,15 +372,6 @@ class ProviderChain(Generic[P]):
 
     def _stop_at(self, deadline_s: float | None) -> float | None:
         return None if deadline_s is None else self._clock.monotonic() + deadline_s
-
-
-def _afresh(work: _Work[P, T]) -> _Work[P, T]:
-    """The same work for a trial beside it, whose attempts are nobody's answer yet."""
-    return replace(work, attempts=[], closed=[], beside=[], missed=set())
-
-
-def _decides(attempt: Attempt, work: _Work[Any, Any]) -> bool:
-    return attempt.outcome in _LAST_WORD or (work.side_effect and attempt.applied is not Applied.NO)
 
 
 def _closed(look: Admission) -> str:

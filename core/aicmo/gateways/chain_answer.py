@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -41,18 +40,8 @@ class ChainAnswer(ChainResult, Generic[T]):
 class ItemAnswer(Generic[R]):
     value: R | None = None
     """``None``: everybody missed, or nobody could be asked."""
-    providers: tuple[str, ...] = ()
-    """Who contributed, in order."""
     asked: tuple[str, ...] = ()
-    """Who answered about it, contributing or not; empty when nobody could."""
-
-    def asked_of(self, provider: str, value: R | None, merge: Callable[[R, R], R]) -> ItemAnswer[R]:
-        """After ``provider`` answered ``value``; ``merge(earlier, later)`` keeps what each contributed."""
-        asked = (*self.asked, provider)
-        if value is None:
-            return replace(self, asked=asked)
-        merged = value if self.value is None else merge(self.value, value)
-        return ItemAnswer(merged, (*self.providers, provider), asked)
+    """Who answered about it, in order; with a ``value`` the last one knew it. Empty when nobody could."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,18 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
-from urllib.parse import quote, urlsplit
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from urllib.parse import quote
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, AuthNeeded, ConfigInvalid
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome
 from aicmo.gateways.http_answer import COMMON_RULES, DONE, Document, Effect, Reply, Rule, lost, retry_after, rule_for
-from aicmo.gateways.local_fault import is_here
-from aicmo.gateways.settings import Limits
+from aicmo.gateways.http_settings import HttpSettings
 from aicmo.gateways.tls import tls_problem, verifying_context
 from aicmo.text import one_line
 
@@ -47,47 +43,7 @@ SHORTEST_SECRET = 6
 """What is shorter is no secret, and masking it would only garble answers."""
 _MASK = "•••"
 _NO_HEADERS: Mapping[str, str] = {}
-_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]+")
-
-
-def _web_address(value: str) -> str:
-    parts = urlsplit(value)
-    host = parts.hostname or ""
-    here = is_here(host.rstrip("."))
-    if not value.isascii() or not value.isprintable() or " " in value or parts.port == 0:
-        raise ValueError("must be a web address in plain ASCII")
-    if parts.scheme != "https" and not (parts.scheme == "http" and here):
-        raise ValueError("must begin with https:// (http:// only for this machine): the key travels with every request")
-    if not _HOST.fullmatch(host) and not here:
-        raise ValueError("must name a host")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("must have no user name and no #")
-    return value
-
-
-def _base_address(value: str) -> str:
-    if "?" in value:
-        raise ValueError("must have no ?")
-    return _web_address(value).rstrip("/")
-
-
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-BaseAddress = Annotated[str, AfterValidator(_base_address)]
-
-
-class HttpSettings(BaseModel):
-    """What every block ``[providers.NAME]`` of an HTTP provider may say."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    api_key_env: str | None = None
-    api_key_cmd: list[str] | None = Field(default=None, min_length=1)
-    api_key: SecretStr | None = None
-    timeout_seconds: float = Field(default=30, gt=0, le=600)
-    """For one request and its whole answer."""
-    limits: Limits = Limits()
-    ca_file: Path | None = None
-    """Certificates to trust instead of the system's, for a private authority."""
 
 
 S = TypeVar("S", bound=HttpSettings)

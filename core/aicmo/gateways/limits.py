@@ -238,19 +238,11 @@ def _next_month(now: datetime) -> datetime:
 class LimitGate:
     """The ``Gate`` of a workspace: first the rate, then the budget."""
 
-    def __init__(
-        self,
-        store: LimitStore,
-        allowances: Mapping[str, Allowance],
-        *,
-        clock: Clock = SYSTEM_CLOCK,
-        patience_s: float = PATIENCE_S,
-    ) -> None:
+    def __init__(self, store: LimitStore, allowances: Mapping[str, Allowance], *, clock: Clock = SYSTEM_CLOCK) -> None:
         """``allowances``: provider name -> what is allowed. One that is not named is never limited."""
         self.rates = RateLimiter(store, {name: each.rates for name, each in allowances.items()}, clock=clock)
         self.budgets = Budgets(store, {name: each.monthly for name, each in allowances.items()}, clock=clock)
         self._clock = clock
-        self._patience_s = patience_s
         self._unsettled = ""
 
     @property
@@ -261,10 +253,10 @@ class LimitGate:
     async def take(self, provider: Provider, *, cost: Mapping[str, int]) -> Reservation | Refusal:
         """See ``Gate``. ``cost`` counts one call unless it says otherwise under ``calls``.
 
-        Waits for a rate when its turn comes within ``patience_s``. A call that the budget then refuses stays counted in
+        Waits for a rate when its turn comes within ``PATIENCE_S``. A call that the budget then refuses stays counted in
         the rate: at worst the next one waits a little longer than it would have to.
         """
-        deadline = self._clock.monotonic() + self._patience_s
+        deadline = self._clock.monotonic() + PATIENCE_S
         calls = cost.get(CALLS, 1)
         while (until := await self.rates.reserve(provider.name, calls)) is not None:
             wait_s = max((until - self._clock.now()).total_seconds(), 0.001)

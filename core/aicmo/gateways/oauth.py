@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.errors import AicmoError, AuthNeeded, ProviderUnavailable, StoreDamaged, StoreError
 from aicmo.gateways.attempt import Applied, Attempt
-from aicmo.gateways.http import WebAddress
+from aicmo.gateways.http_settings import WebAddress
 from aicmo.gateways.token_server import Granted, TokenServer, trouble_of
 from aicmo.text import one_line
 from aicmo.token_state import SIGN_IN, TRANSIENT, Tokens

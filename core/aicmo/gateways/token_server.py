@@ -17,8 +17,9 @@ from pydantic import BeforeValidator, Field
 
 from aicmo.clock import Clock
 from aicmo.gateways.attempt import Answer, Attempt, Outcome
-from aicmo.gateways.http import HttpProvider, HttpSettings
+from aicmo.gateways.http import HttpProvider
 from aicmo.gateways.http_answer import Document, Effect, Rule, Text
+from aicmo.gateways.http_settings import HttpSettings
 from aicmo.token_state import CLIENT, SIGN_IN, TRANSIENT
 
 if TYPE_CHECKING:

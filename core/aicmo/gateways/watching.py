@@ -26,11 +26,7 @@ class Sighting:
 
 
 async def watch(
-    look: Callable[[], HealthReport],
-    interval_s: float,
-    *,
-    heartbeat_s: float = HEARTBEAT_S,
-    clock: Clock = SYSTEM_CLOCK,
+    look: Callable[[], HealthReport], interval_s: float, *, clock: Clock = SYSTEM_CLOCK
 ) -> AsyncIterator[Sighting]:
     """Look every ``interval_s`` seconds, until whoever iterates stops; one sighting for each look."""
     before: object = None
@@ -41,7 +37,7 @@ async def watch(
         event = ""
         if seen != before:
             event = FIRST if before is None else CHANGE
-        elif now_s - told_at >= heartbeat_s:
+        elif now_s - told_at >= HEARTBEAT_S:
             event = HEARTBEAT
         if event:
             before, told_at = seen, now_s

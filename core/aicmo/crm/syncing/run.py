@@ -24,7 +24,7 @@ from aicmo.crm.syncing.pulling import Reading, Row, count, plan, summary, tell, 
 from aicmo.crm.syncing.pushing import Pusher, Sending, outgoing
 from aicmo.crm.syncing.result import Problem, SyncResult
 from aicmo.crm.syncing.row_ids import RowIds
-from aicmo.errors import AuthNeeded, InvalidInput, ProviderUnavailable
+from aicmo.errors import AuthNeeded, InvalidInput, ProviderUnavailable, VerbHint
 from aicmo.gateways.attempt import Attempt, Outcome
 from aicmo.gateways.chain import ProviderChain
 from aicmo.gateways.records import CrmColumn, CrmProvider, CrmRecord, RecordPage, Table
@@ -391,7 +391,7 @@ class _Run:
             result.problem = Problem(final.outcome, final.detail, final.retry_at)
             return
         if final.outcome is Outcome.AUTH:
-            raise AuthNeeded(final.detail, hint=f"See what is wrong with: aicmo health ({self._name})")
+            raise AuthNeeded(final.detail, hint=VerbHint(f"See what is wrong with {self._name}", "health"))
         if final.outcome in (Outcome.INPUT, Outcome.MISS):
             raise InvalidInput(final.detail)
         raise ProviderUnavailable(final.detail or f"{self._provider.label} cannot be reached.", hint="Try again later.")

@@ -20,8 +20,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from aicmo.clock import parse_rfc3339, rfc3339
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome
-from aicmo.gateways.http import BaseAddress, HttpProvider, HttpSettings
+from aicmo.gateways.http import HttpProvider
 from aicmo.gateways.http_answer import Document, Effect, Rule, Text
+from aicmo.gateways.http_settings import BaseAddress, HttpSettings
 from aicmo.gateways.records import Cell, Cells, CrmColumn, CrmRecord, Holds, RecordPage, Table, Upserted
 from aicmo.gateways.settings import Limits
 from aicmo.text import plain, shown

@@ -20,8 +20,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from aicmo.clock import parse_rfc3339
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome, Quota
-from aicmo.gateways.http import BaseAddress, HttpProvider, HttpSettings
+from aicmo.gateways.http import HttpProvider
 from aicmo.gateways.http_answer import Document, Effect, Rule, Text
+from aicmo.gateways.http_settings import BaseAddress, HttpSettings
 from aicmo.gateways.leads import NOTHING, EmailStatus, Enrichment, FieldValue, Lead, Verification, is_address
 
 ONE = Decimal(1)

@@ -20,8 +20,9 @@ from urllib.parse import quote
 from pydantic import BeforeValidator, Field
 
 from aicmo.gateways.attempt import Answer, Applied, Attempt, Outcome, Quota
-from aicmo.gateways.http import BaseAddress, HttpProvider, HttpSettings
+from aicmo.gateways.http import HttpProvider
 from aicmo.gateways.http_answer import Document, Effect, Rule, Text
+from aicmo.gateways.http_settings import BaseAddress, HttpSettings
 from aicmo.gateways.leads import (
     NOTHING,
     EmailStatus,

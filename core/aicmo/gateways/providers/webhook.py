@@ -19,8 +19,9 @@ from urllib.parse import urlsplit
 
 from aicmo.errors import AuthNeeded
 from aicmo.gateways.attempt import Attempt, Outcome
-from aicmo.gateways.http import HttpProvider, HttpSettings, WebAddress
+from aicmo.gateways.http import HttpProvider
 from aicmo.gateways.http_answer import Effect, Rule
+from aicmo.gateways.http_settings import HttpSettings, WebAddress
 
 
 class WebhookSettings(HttpSettings):
