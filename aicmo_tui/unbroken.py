@@ -41,18 +41,14 @@ log = logging.getLogger("aicmo.app")
 class UnbrokenApp(App[None]):
     """``failure`` is why the app ended by itself, for whoever ran it to tell; ``None`` when it did not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, report: Callable[[Exception], object]) -> None:
+        """``report`` tells the person of an error and writes it down."""
         super().__init__()
+        self._report = report
         self.failure: Exception | None = None
         self._told: dict[tuple[type, str, int], float] = {}
         self._unbuilt: list[Screen[Any]] = []
         """Screens that could not be built, until they are left."""
-
-    # --- what a subclass adds ---------------------------------------------------------------------------------------
-
-    def report(self, error: Exception) -> None:
-        """Tell the person of an error and write it down."""
-        raise NotImplementedError
 
     # --- where exceptions arrive ------------------------------------------------------------------------------------
 
@@ -95,7 +91,7 @@ class UnbrokenApp(App[None]):
 
     def _go_on_after(self, error: Exception) -> None:
         self._take_away(error)
-        self.report(error)
+        self._report(error)
 
     def _take_away(self, error: Exception) -> None:
         """What cannot be built or drawn would fail again at once: off the screen with it."""

@@ -137,7 +137,7 @@ async def ours(folder: Path) -> dict[str, float]:
 def shown(app: AicmoApp, table: LazyTable[Any]) -> bool:
     """Whether the table has answered the last question and drawn it."""
     return (
-        not (table._replacing or table._reading >= 0 or table._wanted)
+        not (table.replacing or table._reading >= 0 or table._pages.wanted)
         and not app._batch_count
         and not table._repaint_required
         and not app.screen._dirty_widgets

@@ -12,7 +12,7 @@ from aicmo_tui.cli.people import left_alone
 from aicmo_tui.cli.verb import AT_MOST, PARTLY_FAILED, ROW_ID, Run, verb
 
 if TYPE_CHECKING:
-    from aicmo.store.changes import Reverted
+    from aicmo.store.undoing import Reverted
 
 
 @click.group()

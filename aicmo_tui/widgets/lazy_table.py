@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 from rich.segment import Segment
 from textual import events
@@ -28,12 +28,11 @@ from aicmo.errors import Interrupted, InvalidInput
 from aicmo_tui.keys import key
 from aicmo_tui.present import MUTED, fit, line
 from aicmo_tui.widgets.columns import Column, fitted
+from aicmo_tui.widgets.rows import PAGE_ROWS, Abandonable, Pages, Rows, Source
 from aicmo_tui.work import off_loop
 
 R = TypeVar("R")
 
-PAGE_ROWS = 200
-PAGES_KEPT = 16
 READING = line(("Reading ...", MUTED))
 """Stands in a table that is about to have its first rows."""
 HEADER_ROWS = 1
@@ -43,32 +42,15 @@ MARK_CELLS = 2
 """Left of the first column: the cursor's arrow or the selection's mark."""
 
 
-class Source(Protocol[R]):
-    """Where rows come from. Both methods block; the table calls them on a thread."""
+@dataclass
+class _FromTable(Message):
+    """What a table tells. ``@on`` can select by its id."""
 
-    def count(self) -> int: ...
+    table: LazyTable[Any]
 
-    def window(self, offset: int, limit: int) -> Sequence[R]: ...
-
-
-@runtime_checkable
-class Abandonable(Protocol):
-    """A source that can be told that nobody waits for it any more. Its reads then raise ``Interrupted``, soon."""
-
-    def abandon(self) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Rows(Generic[R]):
-    """A source for what is already at hand."""
-
-    rows: Sequence[R]
-
-    def count(self) -> int:
-        return len(self.rows)
-
-    def window(self, offset: int, limit: int) -> Sequence[R]:
-        return self.rows[offset : offset + limit]
+    @property
+    def control(self) -> LazyTable[Any]:
+        return self.table
 
 
 class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
@@ -99,46 +81,25 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
     """Row number; 0 also when there is no row."""
 
     @dataclass
-    class Moved(Message):
+    class Moved(_FromTable):
         """The cursor stands on another record; ``None`` when there is none, or it is not read yet."""
 
-        table: LazyTable[Any]
         row: Any
 
-        @property
-        def control(self) -> LazyTable[Any]:
-            return self.table
-
     @dataclass
-    class Opened(Message):
-        table: LazyTable[Any]
+    class Opened(_FromTable):
         row: Any
 
-        @property
-        def control(self) -> LazyTable[Any]:
-            return self.table
-
     @dataclass
-    class Counted(Message):
+    class Counted(_FromTable):
         """How many rows there are. ``exact`` is false while only a first page is known."""
 
-        table: LazyTable[Any]
         total: int
         exact: bool
 
-        @property
-        def control(self) -> LazyTable[Any]:
-            return self.table
-
     @dataclass
-    class Selected(Message):
+    class Selected(_FromTable):
         """Which records are selected changed; ``table.selected`` holds their keys."""
-
-        table: LazyTable[Any]
-
-        @property
-        def control(self) -> LazyTable[Any]:
-            return self.table
 
     def __init__(
         self,
@@ -148,13 +109,11 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         opens: bool = True,
         selectable: bool = False,
         refused: Callable[[InvalidInput], object] | None = None,
-        empty: Content | None = None,
         id: str | None = None,
-        classes: str | None = None,
     ) -> None:
         """``refused`` is told when a source cannot make anything of its question, else the app is; what was shown
         stays."""
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.columns = columns
         self._refused = refused
         self.selected: set[Hashable] = set()
@@ -162,15 +121,13 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         """Every row is, however many there are; then ``selected`` does not matter."""
         self._key_of = key_of
         self._may = {"open": opens, "select": selectable}
-        self._empty = empty or Content("")
+        self._empty = Content("")
         self._source: Source[R] = Rows(())
         self._total = 0
         self._counted = False
         self._offered = False
         """Whether the footer names what may be done with a row."""
-        self._pages: dict[int, Sequence[R]] = {}  # the page looked at last is the last
-        self._stale: set[int] = set()
-        self._wanted: list[int] = []
+        self._pages: Pages[R] = Pages()
         self._generation = 0
         self._record: Hashable = None
         self._reader: Worker[None] | None = None
@@ -202,7 +159,7 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         self._generation += 1
         self._replacing = True
         self._counted = False
-        self._wanted = [0]
+        self._pages.wanted = [0]
         self._read()
 
     def reload(self, source: Source[R] | None = None) -> None:
@@ -210,7 +167,7 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         if self._replacing:
             return
         self._source = source or self._source
-        self._stale = set(self._pages)
+        self._pages.grow_stale()
         first = self.scroll_offset.y // PAGE_ROWS
         last = (self.scroll_offset.y + self._visible_rows) // PAGE_ROWS
         for page in range(first, last + 1):
@@ -313,24 +270,18 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         page, place = divmod(number, PAGE_ROWS)
         if number >= self._total:
             return None
-        rows = self._pages.pop(page, None)
-        if rows is None:
+        if not self._pages.is_fresh(page):
             self._miss(page)
-            return None
-        self._pages[page] = rows
-        if page in self._stale:
-            self._miss(page)
-        return rows[place] if place < len(rows) else None
+        rows = self._pages.look(page)
+        return rows[place] if rows is not None and place < len(rows) else None
 
     def _miss(self, page: int) -> None:
         if not self._replacing and page != self._reading:
             self._want(page)
 
     def _want(self, page: int) -> None:
-        """Ask for a page; the one asked for last is what the eye is on, so it is read first."""
-        if page in self._wanted:
-            self._wanted.remove(page)
-        self._wanted = [*self._wanted[-2:], page]
+        """Ask for a page, and begin to read unless somebody reads already."""
+        self._pages.want(page)
         if self.is_attached and (self._reader is None or self._reader.is_finished):
             self._read()
 
@@ -342,8 +293,8 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
 
     async def _read_wanted(self) -> None:
         try:
-            while self._wanted:
-                self._reading, source = self._wanted.pop(), self._source
+            while self._pages.wanted:
+                self._reading, source = self._pages.wanted.pop(), self._source
                 first = self._reading * PAGE_ROWS
                 rows = await off_loop(self.app, lambda first=first, source=source: source.window(first, PAGE_ROWS))
                 page, self._reading = self._reading, -1
@@ -359,14 +310,10 @@ class LazyTable(ScrollView, Generic[R], can_focus=True, inherit_bindings=False):
         if self._replacing:
             self._replacing = False
             self._pages.clear()
-            self._stale.clear()
             self.cursor = 0
             self.scroll_to(y=0, animate=False)
             self._total = 0
-        self._pages[page] = rows
-        while len(self._pages) > PAGES_KEPT:
-            del self._pages[next(iter(self._pages))]
-        self._stale.discard(page)
+        self._pages.keep(page, rows)
         self._learn_total(page * PAGE_ROWS + len(rows), last=len(rows) < PAGE_ROWS and bool(rows or page == 0))
         self._find_record(page, rows)
         self.refresh()

@@ -11,7 +11,8 @@ from textual.app import App, ComposeResult
 
 from aicmo_tui.present import value
 from aicmo_tui.widgets.columns import Column, fitted
-from aicmo_tui.widgets.lazy_table import PAGE_ROWS, PAGES_KEPT, LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import PAGE_ROWS, PAGES_KEPT, Rows
 
 COLUMNS = [
     Column("Name", 10, lambda number: value(f"row {number}"), grow=1),
@@ -97,6 +98,22 @@ async def test_the_cursor_stays_on_its_record_when_rows_come_before_it() -> None
         table.reload(Rows([5, 10, 15, 20, 30]))
         await until(pilot, lambda: table.cursor == 3)
         assert table.row == 20
+
+
+async def test_after_a_reload_what_was_out_of_sight_is_read_again_when_it_is_looked_at() -> None:
+    app, before, after = TableApp(), Numbers(3 * PAGE_ROWS), Numbers(3 * PAGE_ROWS)
+    async with app.run_test(size=(60, 20)) as pilot:
+        table = app.query_one(LazyTable)
+        table.show(before)
+        await until(pilot, lambda: table.row == 0 and table.total == before.total)
+        await pilot.press("end")
+        await until(pilot, lambda: table.row == before.total - 1)
+        await pilot.press("home")
+        table.reload(after)
+        await until(pilot, lambda: after.asked)
+        assert 2 * PAGE_ROWS not in after.asked
+        await pilot.press("end")
+        await until(pilot, lambda: 2 * PAGE_ROWS in after.asked)
 
 
 async def test_an_answer_to_an_older_question_is_dropped() -> None:

@@ -21,7 +21,7 @@ from aicmo.crm.importing import POLICIES
 from aicmo.crm.importing.resume import ImportLock
 from aicmo.crm.imports import Imports
 from aicmo.errors import IllegalTransition, NotFound
-from aicmo.store import Database, changes, imports, open_database, people, suppressions
+from aicmo.store import Database, changes, imports, open_database, people, suppressions, undoing
 from aicmo.store.events import Event
 
 Import = Callable[..., ImportResult]
@@ -76,11 +76,11 @@ def test_undo_without_a_number_takes_an_import_back_like_any_change(
     last = db.read(changes.next_to_undo)
     assert last is not None
     assert last.summary == "Imported people.csv: 1 created, 2 updated"
-    db.write(lambda c: changes.undo(c, last.id, "you", now))
+    db.write(lambda c: undoing.undo(c, last.id, "you", now))
     assert everything(db) == before
     assert Imports(db).list()[0].state == "undone"
     with pytest.raises(IllegalTransition, match="not done again by itself"):
-        db.write(lambda c: changes.redo(c, last.id, "you", now))
+        db.write(lambda c: undoing.redo(c, last.id, "you", now))
 
 
 def test_what_changed_since_stays_and_is_named(db: Database, crm: CRMRepository, imported: Import) -> None:
@@ -94,7 +94,7 @@ def test_what_changed_since_stays_and_is_named(db: Database, crm: CRMRepository,
     crm.edit_all("gus@x.example", {"title": "Head"})
     edited = db.read(changes.next_to_undo)
     assert edited is not None
-    db.write(lambda c: changes.undo(c, edited.id, "you", SYSTEM_CLOCK.now()))  # as if nothing had happened to Gus
+    db.write(lambda c: undoing.undo(c, edited.id, "you", SYSTEM_CLOCK.now()))  # as if nothing had happened to Gus
     undone = Imports(db).undo(result.import_id)
     assert sorted((each.email, each.field) for each in undone.kept) == [
         ("ann@x.example", "company"),
@@ -146,7 +146,7 @@ def test_an_import_that_runs_cannot_be_undone_and_one_that_was_killed_can(
     last = db.read(changes.next_to_undo)
     assert last is not None
     with pytest.raises(IllegalTransition, match="is not finished"):
-        db.write(lambda c: changes.undo(c, last.id, "you", SYSTEM_CLOCK.now()))
+        db.write(lambda c: undoing.undo(c, last.id, "you", SYSTEM_CLOCK.now()))
     lock.release()
     assert Imports(db).get(result.import_id).state == "interrupted"
     assert Imports(db).undo(result.import_id).people == 2

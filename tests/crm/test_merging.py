@@ -28,6 +28,7 @@ from aicmo.store import (
     open_database,
     stages,
     suppressions,
+    undoing,
 )
 from aicmo.store.contacts import STAGES, Contact, Entry
 from aicmo.store.suppressions import SuppressionReason
@@ -107,7 +108,7 @@ def test_an_opt_out_of_either_holds_for_both_and_stays_when_the_merge_is_undone(
         assert plan_merge(connection, ada, other).suppressed == {opted_out: "unsubscribed"}
         merged = merge(connection, ada, other, {}, "you", NOW)
         assert suppressions.reason_for(connection, ada.address) == "unsubscribed"
-        changes.undo(connection, merged.change_id, "you", NOW)
+        undoing.undo(connection, merged.change_id, "you", NOW)
         assert suppressions.reason_for(connection, ada.address) == "unsubscribed"
         assert suppressions.reason_for(connection, other.address) == "unsubscribed"
 
@@ -121,7 +122,7 @@ def test_what_happened_after_a_merge_stays_with_the_survivor(db: Database) -> No
         merged = merge(connection, ada, other, {}, "you", NOW)
         events.add(connection, events.Event(ada.id, "note", NOW, text="since"))
         assert len(events.of(connection, ada.id)) == 2
-        changes.undo(connection, merged.change_id, "you", NOW)
+        undoing.undo(connection, merged.change_id, "you", NOW)
         assert [event.text for event in events.of(connection, ada.id)] == ["since"]
         assert [event.text for event in events.of(connection, other.id)] == ["theirs"]
 
@@ -137,9 +138,9 @@ def test_a_merge_of_merged_people_is_undone_step_by_step(db: Database) -> None:
         second = merge(connection, one, two, {}, "you", NOW)
         aliases = {row["address"]: row["contact_id"] for row in connection.execute("SELECT * FROM alias")}
         assert aliases == {"b@x.example": one.id, "c@x.example": one.id}
-        changes.undo(connection, second.change_id, "you", NOW)
+        undoing.undo(connection, second.change_id, "you", NOW)
         assert everything(connection) == between
-        changes.undo(connection, first.change_id, "you", NOW)
+        undoing.undo(connection, first.change_id, "you", NOW)
         assert everything(connection) == before
         assert connection.execute("SELECT count(*) FROM alias").fetchone()[0] == 0
 
@@ -262,9 +263,9 @@ def test_merging_and_undoing_changes_nothing_and_redoing_merges_again(
         after = everything(connection)
         assert contacts.count(connection) == 1
         assert len(events.of(connection, ids[0])) == len(notes)
-        assert changes.undo(connection, merged.change_id, "you", NOW).kept == ()
+        assert undoing.undo(connection, merged.change_id, "you", NOW).kept == ()
         assert everything(connection) == before
-        assert changes.redo(connection, merged.change_id, "you", NOW).kept == ()
+        assert undoing.redo(connection, merged.change_id, "you", NOW).kept == ()
         assert everything(connection) == after
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 

@@ -205,7 +205,7 @@ def test_nobody_is_erased_when_one_of_them_is_not_there(crm: CRMRepository, righ
 
 
 def test_an_undo_cannot_bring_back_who_was_erased(db: Database, crm: CRMRepository, rights: Rights) -> None:
-    from aicmo.store import changes
+    from aicmo.store import changes, undoing
 
     crm.add("jane@x.example")
     crm.edit(crm.get("jane@x.example"), {"title": "Countess"})
@@ -214,7 +214,7 @@ def test_an_undo_cannot_bring_back_who_was_erased(db: Database, crm: CRMReposito
     rights.erase(["jane@x.example"])
     assert len(db.read(changes.listed)) == 2, "a step that touched nobody else is no step any more"
     while (step := db.read(changes.next_to_undo)) is not None:
-        assert db.write(lambda each, step=step: changes.undo(each, step.id, "you", NOW)).people == 1
+        assert db.write(lambda each, step=step: undoing.undo(each, step.id, "you", NOW)).people == 1
     assert crm.count() == 0
     assert b"jane@" not in raw_bytes(db)
 

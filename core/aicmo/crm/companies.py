@@ -7,7 +7,7 @@ from threading import Lock
 
 from aicmo.crm.address import domain_of
 from aicmo.crm.domains import is_free_mail
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 from aicmo.store import Database, companies, contacts
 from aicmo.store.companies import Company
 from aicmo.store.contacts import Contact
@@ -74,7 +74,9 @@ class Companies:
         wanted = domain_of(domain)
         found = self._db.read(lambda db: companies.described(db, [wanted]))
         if not found or is_free_mail(wanted):
-            hint = "It is a mail service: its people belong to no company." if found else "See: aicmo company list"
+            hint = (
+                "It is a mail service: its people belong to no company." if found else VerbHint("See", "company list")
+            )
             raise NotFound(f"There is no company {shown(domain)}.", hint=hint)
         return found[0]
 

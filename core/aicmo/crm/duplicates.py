@@ -14,7 +14,7 @@ from aicmo.crm.editing import field_key
 from aicmo.crm.merging import Merged, MergePlan, better_of, merge, plan_merge
 from aicmo.crm.repository import CRMRepository
 from aicmo.crm.similarity import LEAST_SCORE, Pair, find_duplicates, surest_first
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 from aicmo.store import Database, changes, contacts, duplicates
 from aicmo.store.contacts import Contact
 
@@ -124,7 +124,9 @@ class Duplicates:
         """They may be one person after all. Raises ``NotFound``, also when nobody had told them apart."""
         ids = self._crm.get(one).id, self._crm.get(two).id
         if not self._db.write(lambda db: duplicates.forget_telling_apart(db, *ids)):
-            raise NotFound(f"Nobody said that {one} and {two} are two people.", hint="See: aicmo contact duplicates")
+            raise NotFound(
+                f"Nobody said that {one} and {two} are two people.", hint=VerbHint("See", "contact duplicates")
+            )
 
 
 def _groups(db: sqlite3.Connection, pairs: Sequence[Pair]) -> list[list[Contact]]:

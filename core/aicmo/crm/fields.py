@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.mapping import FIELDS, custom_key
 from aicmo.crm.query_keys import nearest
-from aicmo.errors import InvalidInput, NotFound
+from aicmo.errors import InvalidInput, NotFound, VerbHint
 from aicmo.store import Database, changes, contacts
 from aicmo.store import fields as field_store
 from aicmo.store.changes import ChangedPerson
@@ -167,7 +167,9 @@ class Fields:
 
         def work(db: sqlite3.Connection) -> CustomField:
             if field_store.get(db, key) is not None:
-                raise InvalidInput(f"There is a field {key} already.", hint=f"Change it: aicmo field change {key}")
+                raise InvalidInput(
+                    f"There is a field {key} already.", hint=VerbHint("Change it", f"field change {key}")
+                )
             return self._put(db, field)
 
         return self._db.write(work)
@@ -217,7 +219,7 @@ class Fields:
 def _existing(db: sqlite3.Connection, name: str) -> CustomField:
     found = field_store.get(db, custom_key(name))
     if found is None:
-        raise NotFound(f"There is no field {shown(name)} with a type.", hint="See them with: aicmo field list")
+        raise NotFound(f"There is no field {shown(name)} with a type.", hint=VerbHint("See them with", "field list"))
     return found
 
 
@@ -256,6 +258,6 @@ def _in_form(db: sqlite3.Connection, field: CustomField) -> dict[int, tuple[str,
         more = f" and {len(misfits) - _NAMED:,} more" if len(misfits) > _NAMED else ""
         raise InvalidInput(
             f"{len(misfits):,} values of {field.key} are no {field.type}: {', '.join(misfits[:_NAMED])}{more}.",
-            hint=f"Mend or clear them first: aicmo contact edit EMAIL --field {field.key}=VALUE",
+            hint=VerbHint("Mend or clear them first", f"contact edit EMAIL --field {field.key}=VALUE"),
         )
     return rewritten

@@ -11,8 +11,9 @@ from datetime import datetime
 from itertools import groupby
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
-from aicmo.store import Database, changes
-from aicmo.store.changes import Change, Kept, Reverted
+from aicmo.store import Database, changes, undoing
+from aicmo.store.changes import Change
+from aicmo.store.undoing import Kept, Reverted
 
 NOT_TAKEN_BACK = "Consent and opt-outs are never undone with it."
 """Said where somebody may count on it: no keystroke may have a person written to who said no."""
@@ -29,7 +30,7 @@ def told(kept: Iterable[Kept]) -> Iterator[str]:
         if came:
             yield f"{of_one[0].email} stays, because of what came since: {', '.join(dict.fromkeys(came))}."
         for each in of_one:
-            if each.now == changes.TAKEN:
+            if each.now == undoing.TAKEN:
                 yield f"{each.email} is not brought back: somebody else has that address now."
             elif not each.stays:
                 said = f"stays {_value(each.now)}, and is not {_value(each.wanted)} again"
@@ -75,14 +76,14 @@ class History:
 
         Raises ``NotFound``, or ``IllegalTransition`` when it is undone already.
         """
-        return self._turn(changes.next_to_undo, changes.undo, change_id)
+        return self._turn(changes.next_to_undo, undoing.undo, change_id)
 
     def redo(self, change_id: int | None = None) -> Reverted | None:
         """Do again what was undone last, or the named change; ``None`` when there is nothing.
 
         Raises ``NotFound``, or ``IllegalTransition`` when it stands.
         """
-        return self._turn(changes.next_to_redo, changes.redo, change_id)
+        return self._turn(changes.next_to_redo, undoing.redo, change_id)
 
     def _turn(
         self,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.importing.resume import ACTOR, ImportLock, is_under_way
 from aicmo.errors import IllegalTransition
-from aicmo.store import Database, bulk, changes, imports
-from aicmo.store.changes import Reverted
+from aicmo.store import Database, bulk, imports, undoing
 from aicmo.store.imports import Import
+from aicmo.store.undoing import Reverted
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Imports:
                 raise IllegalTransition(f"What import {import_id} changed was not written down; it cannot be undone.")
             if found.status == "running":
                 imports.end(db, import_id, "cancelled", now)
-            return changes.undo(db, found.change_id, ACTOR, now)
+            return undoing.undo(db, found.change_id, ACTOR, now)
 
         self.get(import_id)
         lock = ImportLock(self._db, import_id)

@@ -31,7 +31,7 @@ from aicmo.crm.lifecycle import stage_named
 from aicmo.crm.portrait import Portrait, portrait
 from aicmo.crm.segments import select
 from aicmo.crm.spreadsheet import create_csv
-from aicmo.errors import InvalidInput, NotFound
+from aicmo.errors import InvalidInput, NotFound, VerbHint
 from aicmo.store import Database, changes, contacts
 from aicmo.store import tags as tag_store
 from aicmo.store.changes import ChangedPerson
@@ -92,7 +92,7 @@ class CRMRepository:
         nearest = difflib.get_close_matches(address, like, n=1)
         raise NotFound(
             f"There is no contact {shown(email)}.",
-            hint=f"Did you mean {nearest[0]}?" if nearest else "Look for them with: aicmo contact list WORDS",
+            hint=f"Did you mean {nearest[0]}?" if nearest else VerbHint("Look for them with", "contact list WORDS"),
         )
 
     def portrait(self, contact_id: int) -> Portrait:
@@ -144,7 +144,7 @@ class CRMRepository:
         def work(db: sqlite3.Connection) -> Contact:
             if contacts.owner(db, address) is not None:
                 raise InvalidInput(
-                    f"{address} is already a contact.", hint=f"See it with: aicmo contact show {address}"
+                    f"{address} is already a contact.", hint=VerbHint("See it with", f"contact show {address}")
                 )
             entry = given._replace(
                 fields=fitted(db, custom), tags=frozenset(tag_store.spelling(db, name) for name in given.tags)

@@ -14,7 +14,7 @@ from datetime import datetime
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.query import SavedQuery, parse_query, segments_in
 from aicmo.crm.query_keys import nearest
-from aicmo.errors import InvalidInput, NotFound, QueryInvalid
+from aicmo.errors import InvalidInput, NotFound, QueryInvalid, VerbHint
 from aicmo.store import Database, campaigns, contacts, messages
 from aicmo.store import segments as store
 from aicmo.store.campaigns import CampaignStatus
@@ -164,7 +164,7 @@ def _named(db: sqlite3.Connection, name: str) -> Segment:
         names = [each.name for each in store.listed(db)]
         raise NotFound(
             f"There is no segment {shown(name)}.",
-            hint=nearest(one_line(name), names) if names else "Make one with: aicmo segment create NAME QUERY",
+            hint=nearest(one_line(name), names) if names else VerbHint("Make one with", "segment create NAME QUERY"),
         )
     return found
 
@@ -186,7 +186,7 @@ def _refuse_taken(db: sqlite3.Connection, name: str) -> None:
     if taken is not None:
         raise InvalidInput(
             f"There is a segment {shown(taken.name)} already.",
-            hint=f"It asks: {taken.query or 'everybody'}. Change it with: aicmo segment edit '{taken.name}'",
+            hint=VerbHint(f"It asks: {taken.query or 'everybody'}. Change it with", f"segment edit '{taken.name}'"),
         )
 
 

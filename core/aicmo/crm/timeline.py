@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.segments import select
-from aicmo.errors import InvalidInput, NotFound, QueryInvalid
+from aicmo.errors import InvalidInput, NotFound, QueryInvalid, VerbHint
 from aicmo.store import Database, changes, contacts, events, next_actions, notes, stages, suppressions
 from aicmo.store import timeline as rows
 from aicmo.store.changes import ChangedPerson, State
@@ -189,7 +189,7 @@ class Timeline:
             event = events.get(db, event_id)
             before = notes.state(db, event.contact_id, keys) if event else {}
             if event is None or not change(db):
-                hint = "Their numbers: aicmo contact timeline EMAIL --kind note"
+                hint = VerbHint("Their numbers", "contact timeline EMAIL --kind note")
                 raise NotFound(f"There is no note {event_id}.", hint=hint)
             what = "a note about" if event.kind == "note" else f"“{events.KINDS[event.kind]}” of"
             _journal(db, event, before, notes.state(db, event.contact_id, keys), f"{verb} {what}", now)

@@ -14,7 +14,7 @@ from datetime import date, timedelta, tzinfo
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.days import parse_day
 from aicmo.crm.icalendar import CalendarDay, calendar
-from aicmo.errors import InvalidInput, NotFound
+from aicmo.errors import InvalidInput, NotFound, VerbHint
 from aicmo.store import Database, changes, events, meta, next_actions, notes, touches
 from aicmo.store.changes import ChangedPerson
 from aicmo.store.contacts import Contact
@@ -152,7 +152,9 @@ def action_words(text: str) -> str:
     """What is to be done, as it is kept. Raises ``InvalidInput``."""
     words = one_line(text)
     if not words:
-        raise InvalidInput("A next action needs words.", hint='Say what: aicmo contact next EMAIL "call" --on +3d')
+        raise InvalidInput(
+            "A next action needs words.", hint=VerbHint("Say what", 'contact next EMAIL "call" --on +3d')
+        )
     if len(words) > MAX_TEXT:
         raise InvalidInput(f"A next action has at most {MAX_TEXT} characters.")
     return words
@@ -163,6 +165,6 @@ def _planned(db: sqlite3.Connection, contact: Contact) -> NextAction:
     if found is None:
         raise NotFound(
             f"Nothing is planned with {contact.email}.",
-            hint=f'Plan it: aicmo contact next {contact.email} "call" --on tomorrow',
+            hint=VerbHint("Plan it", f'contact next {contact.email} "call" --on tomorrow'),
         )
     return found

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from aicmo.clock import rfc3339
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 from aicmo.store import people
 from aicmo.store import tags as tag_store
 from aicmo.store.people import Reference
@@ -101,7 +101,7 @@ def get(db: sqlite3.Connection, import_id: int) -> Import:
     """Raises ``NotFound``."""
     row = db.execute(f"{_IMPORT} WHERE id = ?", (import_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no import {import_id}.", hint="See them with: aicmo import list")
+        raise NotFound(f"There is no import {import_id}.", hint=VerbHint("See them with", "import list"))
     return _import(row)
 
 
