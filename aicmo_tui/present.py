@@ -11,10 +11,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from aicmo.text import one_line, plain
+
+if TYPE_CHECKING:
+    from aicmo.publishing.email.inks import Inked, Paper
 
 Piece = str | tuple[str, str] | Content
 """A text, a text with a style (a constant of ours, such as ``$success``), or finished content."""
@@ -96,6 +100,23 @@ def value(text: str, style: str = "", *, limit: int = LONGEST_LINE) -> Content:
 def prose(text: str, style: str = "") -> Content:
     """Outside text with its own lines, such as a message's body."""
     return Content.assemble((plain(text, limit=LONGEST_PROSE).expandtabs(4), style))
+
+
+def in_ink(seen: Inked, paper: Paper) -> Content:
+    """A message in its own colours, as they are seen on that paper."""
+    pieces, left = [], LONGEST_PROSE
+    for ink in seen.inks:
+        letters, ground = ink.on(paper)
+        kind = "bold " if ink.is_strong else "underline " if ink.is_link else ""
+        words = plain(ink.words[:left])
+        left -= len(words)
+        pieces.append((words, f"{kind}{colour_code(letters)} on {colour_code(ground)}"))
+    return Content.assemble(*pieces, "" if left else "…")
+
+
+def colour_code(colour: tuple[int, int, int]) -> str:
+    """``#1c1c1e``."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def fit(content: Content, width: int, *, right: bool = False) -> Content:

@@ -1,4 +1,4 @@
-"""What a check found, on the command line; and the verbs that check: ``campaign check``, ``content check``."""
+"""What a check found, on the command line; and ``campaign check``. Content is checked by a verb of its own."""
 
 from __future__ import annotations
 
@@ -36,24 +36,6 @@ def check_campaign(run: Run, id_: int, at: str | None, links: bool) -> int:
 
     report = run_async(look())
     output.document(report_record(report), run.form, report_told(report))
-    return 0 if report.ok else InvalidInput.exit_code
-
-
-@verb(name="check")
-@click.argument("id_", metavar="ID", type=ROW_ID)
-def check_content(run: Run, id_: int) -> int:
-    """What is wrong with an e-mail's words, whoever gets it. Exit code 6 when it could not go out."""
-    from aicmo.publishing import CONTENT_TYPES
-
-    with run.open_workspace() as workspace:
-        found = workspace.contents.get(id_)
-        if CONTENT_TYPES[found.type].original != "email":
-            raise InvalidInput(
-                f"Content {id_} is of type {found.type}; e-mails are checked.", hint=f"Try: aicmo content show {id_}"
-            )
-        report = workspace.publishing.preflight.words(found.draft, found.title)
-    record = {key: value for key, value in report_record(report).items() if key not in ("audience", "suppressed")}
-    output.document({**record, "schema": "aicmo.content.check/1"}, run.form, report_told(report, "could go out"))
     return 0 if report.ok else InvalidInput.exit_code
 
 

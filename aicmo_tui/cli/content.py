@@ -11,13 +11,15 @@ import click
 
 from aicmo.errors import InvalidInput, NotFound, TemplateInvalid
 from aicmo_tui.cli import content_notes, content_versions, output
-from aicmo_tui.cli.checking import check_content
 from aicmo_tui.cli.content_versions import CHANNEL, told_approval
-from aicmo_tui.cli.verb import ROW_ID, Run, verb
+from aicmo_tui.cli.verb import ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aicmo.publishing import Content
     from aicmo.publishing.channels import Count
+    from aicmo.publishing.preflight.cards import Card
     from aicmo.store.contents import Version
     from aicmo.workspace import Workspace
 
@@ -29,7 +31,7 @@ def content() -> None:
     """Write once, in versions for each channel: create, edit, compare, look at it as somebody would see it."""
 
 
-for _each in (*content_versions.VERBS, *content_notes.VERBS, check_content):
+for _each in (*content_versions.VERBS, *content_notes.VERBS):
     content.add_command(_each)
 
 
@@ -82,6 +84,7 @@ def edit(
     with run.open_workspace() as workspace:
         contents = workspace.contents
         before = contents.wording(id_, channel)
+        contents.refuse_unseen(contents.get(id_).type, channel, subject=subject or "", preheader=preheader or "")
         draft = before.draft
         if subject is not None:
             draft = replace(draft, subject=subject)
@@ -160,9 +163,13 @@ def show(run: Run, id_: int, channel: str) -> None:
 @click.argument("id_", metavar="ID", type=ROW_ID)
 @click.option("--as", "email", default="", metavar="EMAIL", help="As this contact sees it; else the first one.")
 @click.option("--part", type=click.Choice(["text", "html", "source"]), default="text", show_default=True)
+@click.option("--card", "reads_card", is_flag=True, help="Ask the page behind a post's first link what is on it.")
 @CHANNEL
-def preview(run: Run, id_: int, email: str, part: str, channel: str) -> None:
-    """The message as one contact would get it, or the post as a channel would; nothing is sent."""
+def preview(run: Run, id_: int, email: str, part: str, reads_card: bool, channel: str) -> None:
+    """The message as one contact would get it, or the post as a channel would; nothing is sent.
+
+    Under a post stands the card that the network shows of its first link, as far as it is known.
+    """
     from aicmo.publishing.channels import post_of
 
     with run.open_workspace() as workspace:
@@ -177,9 +184,49 @@ def preview(run: Run, id_: int, email: str, part: str, channel: str) -> None:
             output.document(record, run.form, [*told, "", record[part]])
             return
         post = post_of(where or "social", draft)
+        links = workspace.contents.links(found.type, channel, draft)
+        card = first_card(workspace, where, links, reads=reads_card)
     html = post.wire if where == "website" else ""
     record = {"to": where or None, "subject": post.title, "text": post.text, "html": html, "source": post.wire}
-    output.document(record, run.form, [*([f"Title: {post.title}"] if post.title else []), record[part]])
+    told = [
+        *([f"Title: {post.title}"] if post.title else []),
+        record[part],
+        *(card_told(card) if card and part == "text" else ()),
+    ]
+    output.document({**record, "card": card_record(card) if card else None}, run.form, told)
+
+
+def first_card(workspace: Workspace, channel: str, links: Sequence[str], *, reads: bool) -> Card | None:
+    """That of the first link, on a channel that shows one."""
+    from aicmo.publishing.channels import CHANNELS
+    from aicmo.publishing.preflight.cards import Card
+
+    if not links or not channel or not CHANNELS[channel].card:
+        return None
+    return run_async(workspace.publishing.preflight.card(links[0])) if reads else Card(links[0])
+
+
+def card_told(card: Card) -> list[str]:
+    why = card.trouble or ("the page names no title" if card.was_read else "not known; --card asks the page")
+    return [
+        "",
+        f"Card: {card.title or why}",
+        *([f"      {card.description}"] if card.description else []),
+        f"      {card.host}" + (", with a picture" if card.has_picture else ""),
+    ]
+
+
+def card_record(card: Card) -> dict[str, Any]:
+    """What nobody asked is null."""
+    return {
+        "url": card.url,
+        "host": card.host,
+        "read": card.was_read,
+        "title": card.title or None,
+        "description": card.description or None,
+        "picture": card.has_picture if card.was_read and not card.trouble else None,
+        "trouble": card.trouble or None,
+    }
 
 
 def where_it_shows(type_: str, channel: str) -> str:

@@ -1,17 +1,20 @@
-"""``aicmo content``: its versions, what differs between them, and the approval of what stands there now."""
+"""``aicmo content``: its versions, what differs between them, and whether what stands there now may go out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from aicmo.clock import parse_rfc3339
+from aicmo.errors import InvalidInput
 from aicmo_tui.cli import output
-from aicmo_tui.cli.verb import ROW_ID, Run, verb
+from aicmo_tui.cli.checking import report_record, report_told
+from aicmo_tui.cli.verb import ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
-    from aicmo.publishing import Content, Contents
+    from aicmo.publishing import CheckReport, Content, Contents, Draft
     from aicmo.store.contents import Version
 
 CHANNEL = click.option("--channel", default="", metavar="NAME", help="linkedin, x, instagram ...; else the original.")
@@ -87,15 +90,52 @@ def reset(run: Run, id_: int, channel: str, subject: bool, body: bool) -> None:
     _tell(run, "reset", id_, channel, after.number, changed=after != before, said="follows the original")
 
 
+@verb(None)
+@click.argument("id_", metavar="ID", type=ROW_ID)
+@CHANNEL
+@click.option("--links", is_flag=True, help="Ask every link whether it leads anywhere; their servers see that.")
+def check(run: Run, id_: int, channel: str, links: bool) -> int:
+    """What is wrong with its words, whoever gets them. Exit code 6 when it could not go out.
+
+    A post or a page with an error cannot be approved either.
+    """
+    from aicmo.publishing import CONTENT_TYPES
+    from aicmo.publishing.preflight import joined
+
+    async def look() -> CheckReport:
+        async with run.open_workspace() as workspace:
+            contents, preflight = workspace.contents, workspace.publishing.preflight
+            found, draft = contents.get(id_), contents.wording(id_, channel).draft
+            if (channel or CONTENT_TYPES[found.type].original) == "email":
+                report = preflight.words(draft, found.title)
+                asked = [await preflight.links(draft, found.title)] if links and report.ok else []
+            else:
+                report = contents.check(found.type, channel, draft)
+                asked = [await preflight.ask(contents.links(found.type, channel, draft))] if links else []
+            return joined([report, *asked])
+
+    report = run_async(look())
+    record = {key: value for key, value in report_record(report).items() if key not in ("audience", "suppressed")}
+    record |= {"schema": "aicmo.content.check/1", "channel": channel or None}
+    output.document(record, run.form, report_told(report, "could go out"))
+    return 0 if report.ok else InvalidInput.exit_code
+
+
 @verb(None, changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
 @CHANNEL
 def approve(run: Run, id_: int, channel: str) -> None:
-    """Approve what stands there now; any later change withdraws it. A campaign is approved with campaign approve."""
+    """Approve what stands there now; any later change withdraws it. A campaign is approved with campaign approve.
+
+    A post or a page with an error is refused; its warnings are told.
+    """
     with run.open_workspace() as workspace:
-        before = workspace.contents.wording(id_, channel).approved_at
-        after = workspace.contents.approve(id_, channel).number
-    _tell(run, "approve", id_, channel, after, changed=not before, said="is approved as it stands")
+        contents = workspace.contents
+        found, before = contents.get(id_), contents.wording(id_, channel)
+        after = contents.approve(id_, channel)
+        report = _post_report(contents, found.type, channel, after.draft)
+    said, warned = "is approved as it stands", [each.message for each in report.warnings]
+    _tell(run, "approve", id_, channel, after.number, changed=not before.approved_at, said=said, warned=warned)
 
 
 @verb(None, changes=True)
@@ -107,6 +147,17 @@ def unapprove(run: Run, id_: int, channel: str) -> None:
         before = workspace.contents.wording(id_, channel)
         workspace.contents.withdraw(id_, channel)
     _tell(run, "unapprove", id_, channel, before.number, changed=bool(before.approved_at), said="is not approved")
+
+
+def _post_report(contents: Contents, type_: str, channel: str, draft: Draft) -> CheckReport:
+    """Of a message nothing: whoever checks its campaign is told."""
+    from aicmo.publishing import CONTENT_TYPES, CheckReport
+
+    return (
+        CheckReport()
+        if (channel or CONTENT_TYPES[type_].original) == "email"
+        else contents.check(type_, channel, draft)
+    )
 
 
 def version_record(version: Version) -> dict[str, Any]:
@@ -146,7 +197,9 @@ def told_approval(contents: Contents, content: Content, channel: str) -> str:
     )
 
 
-def _tell(run: Run, name: str, id_: int, channel: str, number: int, *, changed: bool, said: str) -> None:
+def _tell(
+    run: Run, name: str, id_: int, channel: str, number: int, *, changed: bool, said: str, warned: Sequence[str] = ()
+) -> None:
     status = "dry_run" if run.dry_run else "done" if changed else "unchanged"
     record = {
         "schema": f"aicmo.content.{name}/1",
@@ -154,9 +207,11 @@ def _tell(run: Run, name: str, id_: int, channel: str, number: int, *, changed: 
         "id": id_,
         "channel": channel or None,
         "version": number,
+        "warnings": list(warned),
     }
     where = f" on {channel}" if channel else ""
-    output.document(record, run.form, [f"Content {id_}{where} {said}" + (" (dry run)." if run.dry_run else ".")])
+    told = f"Content {id_}{where} {said}" + (" (dry run)." if run.dry_run else ".")
+    output.document(record, run.form, [told, *(f"◐ {each}" for each in warned)])
 
 
-VERBS = (versions, diff, restore, reset, approve, unapprove)
+VERBS = (versions, diff, restore, reset, check, approve, unapprove)

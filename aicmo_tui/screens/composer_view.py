@@ -5,7 +5,7 @@ Values in, ``Content`` out; ``see`` and ``read_beside`` read the store, and bloc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from aicmo.clock import parse_rfc3339
 from aicmo.errors import AicmoError
 from aicmo.publishing import Audience
-from aicmo.publishing.channels import CHANNELS, Count, post_of
-from aicmo.publishing.email.plaintext import html_to_text
+from aicmo.publishing.channels import CHANNELS, Count, folded, post_of
+from aicmo.publishing.email.inks import DARK, LIGHT, Inked, inked
+from aicmo.publishing.preflight.cards import Card
 from aicmo.publishing.writing.content_types import CONTENT_TYPES
 from aicmo_tui.present import (
+    ACCENT,
     BAD,
     GOOD,
     MUTED,
@@ -24,8 +26,10 @@ from aicmo_tui.present import (
     WARN,
     Content,
     ago,
+    colour_code,
     day_and_time,
     empty,
+    in_ink,
     line,
     lines,
     people,
@@ -41,8 +45,10 @@ if TYPE_CHECKING:
     from aicmo_tui.screens.composing import Sitting, Written
 
 Shown = Content
-VIEWS = {"mail": ("text", "html", "source"), "post": ("text", "source"), "none": ("text",)}
+VIEWS = {"mail": ("text", "html", "dark", "source"), "post": ("text", "source"), "none": ("text",)}
 """The sides of a preview, by what is previewed."""
+PAPERS = {"html": LIGHT, "dark": DARK}
+"""The sides that are drawn in the message's own colours."""
 FULL_AT = 0.9
 """A share of a limit (0-1) from which its count is marked."""
 
@@ -59,7 +65,13 @@ class Seen:
     preheader: str = ""
     sender: str = ""
     views: tuple[tuple[str, str], ...] = ()
-    folds_at: int = 0
+    folds: tuple[str, str] = ("", "")
+    """A post's text before and after "see more"."""
+    inked: Inked | None = None
+    """Of a message with HTML."""
+    channel: str = ""
+    card: Card | None = None
+    """Of a post's first link; ``None`` where it has none."""
     counts: tuple[Count, ...] = ()
     trouble: AicmoError | None = None
     """Why it cannot be seen; ``None`` when it can."""
@@ -75,18 +87,25 @@ class Beside:
     """What ``{{`` offers."""
 
 
-def see(workspace: Workspace, sitting: Sitting, written: Written, reader: int) -> Seen:
-    """Blocking: the draft as that reader of the audience gets it, or as the channel shows it."""
+def see(workspace: Workspace, sitting: Sitting, written: Written, reader: int, cards: Mapping[str, Card]) -> Seen:
+    """Blocking: the draft as that reader of the audience gets it, or as the channel shows it; ``cards``: what is known
+    of the pages behind links."""
     contents, channel, draft = workspace.contents, sitting.shows_on, written.draft
     if written.is_empty:
         return Seen("none", counts=contents.counts(channel, draft) if channel else ())
     if not sitting.is_mail:
         post = post_of(channel or "bluesky", draft)
         views = (("text", post.text), ("source", post.wire))
-        counts = contents.counts(channel, draft) if channel else ()
-        folds_at = CHANNELS[channel].folds_at if channel else 0
+        first = next(iter(contents.links(sitting.type, channel, draft)), "")
         return Seen(
-            "post", sitting.channel_title or "Everywhere", post.title, views=views, counts=counts, folds_at=folds_at
+            "post",
+            sitting.channel_title or "Everywhere",
+            post.title,
+            views=views,
+            folds=folded(channel, post.text) if channel else (post.text, ""),
+            channel=channel,
+            card=cards.get(first, Card(first)) if first else None,
+            counts=contents.counts(channel, draft) if channel else (),
         )
     readers = workspace.crm.list(written.audience, limit=1, offset=reader) if reader else []
     email = readers[0].email if readers else ""
@@ -94,10 +113,10 @@ def see(workspace: Workspace, sitting: Sitting, written: Written, reader: int) -
         got = contents.preview(draft, audience=written.audience, email=email, campaign_name=written.title)
     except AicmoError as error:
         return Seen("none", counts=contents.counts("email", draft), trouble=error)
-    views = (("text", got.text), ("html", html_to_text(got.html)), ("source", got.source))
+    views = (("text", got.text), ("source", got.source))
     counts = contents.counts("email", replace(draft, subject=got.subject, preheader=got.preheader))
     sender = f"{workspace.config.sender.name} <{workspace.config.sender.email}>"
-    return Seen("mail", got.to, got.subject, got.preheader, sender, views, counts=counts)
+    return Seen("mail", got.to, got.subject, got.preheader, sender, views, inked=inked(got.html), counts=counts)
 
 
 def read_beside(workspace: Workspace, sitting: Sitting) -> Beside:
@@ -156,11 +175,42 @@ def counts(found: Sequence[Count]) -> Content:
     return Content("  ").join(pieces)
 
 
-def preview_title(seen: Seen, view: str) -> Content:
-    sides = " · ".join(f"[{each}]" if each == view else each for each in VIEWS[seen.kind])
+def preview_title(seen: Seen) -> Content:
     if seen.kind == "mail":
-        return line("As ", value(seen.whose, limit=30), " sees it · ", sides)
-    return line("On ", value(seen.whose), " · ", sides) if seen.whose else line("Preview")
+        return line("As ", value(seen.whose, limit=40), " sees it")
+    return line("On ", value(seen.whose)) if seen.whose else line("Preview")
+
+
+def preview_sides(seen: Seen, view: str) -> Content:
+    sides = [(f"[{each}]", TITLE) if each == view else (each, MUTED) for each in VIEWS[seen.kind]]
+    return Content(" · ").join(line(each) for each in sides) if len(sides) > 1 else line("")
+
+
+def preview_head(seen: Seen, view: str) -> Content:
+    """What stands above the words: who writes, the subject, the title of a page."""
+    rows = []
+    if seen.kind == "mail":
+        rows = [line(("From     ", MUTED), value(seen.sender)), line(("Subject  ", MUTED), value(seen.subject, TITLE))]
+        rows += [line(("then     ", MUTED), value(seen.preheader, MUTED))] if seen.preheader else []
+        if view == "dark" and seen.inked:
+            rows.append(line((_in_the_dark(seen.inked), MUTED)))
+        rows.append(line(""))
+    elif seen.subject:
+        rows = [value(seen.subject, TITLE), line("")]
+    return lines(rows)
+
+
+def _in_the_dark(seen: Inked) -> str:
+    """What the dark side shows, and what it does not."""
+    if seen.is_adaptive:
+        return "It has styles of its own for the dark, which are not drawn here."
+    if seen.is_light:
+        return "About as Gmail and Outlook turn it round; Apple Mail leaves its own light ground as it is."
+    return "As Apple Mail shows it, which keeps colours; Gmail and Outlook turn ground and letters round."
+
+
+def _drawn(seen: Inked, view: str) -> Inked:
+    return seen.turned() if view == "dark" and seen.is_light else seen
 
 
 def preview(seen: Seen, view: str) -> Content:
@@ -168,33 +218,50 @@ def preview(seen: Seen, view: str) -> Content:
         return no_preview(seen.trouble)
     if seen.kind == "none":
         return empty("Your words, as a reader sees them.", "Write something.")
-    text = dict(seen.views)[view]
-    head = []
-    if seen.kind == "mail":
-        head = [line(("From     ", MUTED), value(seen.sender)), line(("Subject  ", MUTED), value(seen.subject, TITLE))]
-        head += [line(("then     ", MUTED), value(seen.preheader, MUTED))] if seen.preheader else []
-        head.append(line(""))
-    elif seen.subject:
-        head = [value(seen.subject, TITLE), line("")]
-    if view == "text" and 0 < seen.folds_at < len(text):
-        shown, folded = text[: seen.folds_at], text[seen.folds_at :]
-        return lines([*head, prose(shown) + line((" …see more ", WARN)) + prose(folded, MUTED)])
-    return lines([*head, prose(text)])
+    if view in PAPERS and seen.inked:
+        return in_ink(_drawn(seen.inked, view), PAPERS[view])
+    if view == "text" and seen.kind == "post":
+        shown, rest = seen.folds
+        text = prose(shown) + line((" …see more ", WARN)) + prose(rest, MUTED) if rest else prose(shown)
+        return lines([text, *_card(seen)])
+    return prose(dict(seen.views)[view])
+
+
+def ground_of(seen: Seen, view: str) -> str | None:
+    """The colour behind all of it, such as ``#ffffff``; ``None``: the screen's own."""
+    if view not in PAPERS or seen.inked is None:
+        return None
+    return colour_code(_drawn(seen.inked, view).ground or PAPERS[view].ground)
+
+
+def _card(seen: Seen) -> Iterator[Content]:
+    """What the network shows under the post for its first link, as far as anybody knows."""
+    card, channel = seen.card, CHANNELS.get(seen.channel)
+    if card is None or channel is None or seen.channel == "website":
+        return
+    yield line("")
+    if not channel.card:
+        yield line((f"{channel.title} shows no card for a link.", MUTED))
+        return
+    if card.title:
+        yield line(("▌ ", ACCENT), value(card.title, TITLE))
+    if card.description:
+        yield line(("▌ ", ACCENT), value(card.description))
+    yield line(("▌ ", ACCENT), value(card.host, MUTED), (" · with a picture" if card.has_picture else "", MUTED))
+    if not card.was_read:
+        keys = (("l", ACCENT), (" asks the page (", MUTED), ("esc", ACCENT), (" leaves the text).", MUTED))
+        yield line(("  Title and picture are not known: ", MUTED), *keys)
+    elif card.trouble:
+        yield line(("  The page could not say more: ", MUTED), value(card.trouble, MUTED))
+    elif not card.title:
+        yield line(("  The page names no title.", MUTED))
+    if channel.card == "poster":
+        yield line((f"  {channel.title} makes no card of a link itself: it has to come with the post.", MUTED))
 
 
 def no_preview(error: Exception) -> Content:
     hint = error.hint if isinstance(error, AicmoError) else ""
     return lines([line(("▲ ", WARN), value(str(error))), value(hint, MUTED)])
-
-
-def post_findings(workspace: Workspace, sitting: Sitting, written: Written) -> Content:
-    """Blocking: what would keep a post or a page from being approved."""
-    try:
-        workspace.contents.refuse_unfit(sitting.type, sitting.channel, written.draft)
-    except AicmoError as error:
-        rows = [line(("✕ ", BAD), value(error.message))]
-        return lines([*rows, line("  ", value(error.hint, MUTED))] if error.hint else rows)
-    return line(("✓ ", GOOD), "nothing stands in the way")
 
 
 def state_of(sitting: Sitting, now: datetime, *, dirty: bool, unsaved: str) -> Content:

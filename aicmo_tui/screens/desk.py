@@ -15,6 +15,7 @@ from textual.widgets import Input, Static, TextArea
 
 from aicmo.publishing import Audience, CheckReport, Content, Draft
 from aicmo.publishing.preflight import joined
+from aicmo.publishing.preflight.cards import Card
 from aicmo.text import one_line
 from aicmo_tui.findings import findings
 from aicmo_tui.keys import key
@@ -55,6 +56,10 @@ class Desk(Frame):
         """Of the last check of a mail."""
         self._names = CheckReport()
         """What the name servers said of the sender."""
+        self._asked = CheckReport()
+        """What the links answered when they were asked; of the words as they were then."""
+        self._cards: dict[str, Card] = {}
+        """What pages said of themselves when they were asked, by their address."""
 
     def body(self) -> Iterable[Widget]:
         with Horizontal():
@@ -72,6 +77,7 @@ class Desk(Frame):
                 yield Static(id="counts")
             with Vertical(classes="side"):
                 with VerticalScroll(id="preview-box"):
+                    yield Static(id="preview-head")
                     yield Static(id="preview")
                 with Findings(id="check-box"):
                     yield Static(id="findings")
@@ -111,6 +117,7 @@ class Desk(Frame):
     def _follow(self) -> None:
         if self._loading:
             return
+        self._asked = CheckReport()
         self._soon("show", SHOWN_AFTER_S, self._show_it)
         self._soon("check", CHECKED_AFTER_S, self._check_it)
         if not self._sitting.keeps(self.written) and "save" not in self._awaited:
@@ -135,7 +142,7 @@ class Desk(Frame):
         if sitting.is_mail:
             measure = lambda: self.workspace.publishing.audience(written.audience)  # noqa: E731
             ask(self, "reach", measure, self._show_reach, otherwise=self._no_reach)
-        see = lambda: composer_view.see(self.workspace, sitting, written, self._reader)  # noqa: E731
+        see = lambda: composer_view.see(self.workspace, sitting, written, self._reader, self._cards)  # noqa: E731
         ask(self, "preview", see, self._show_seen, otherwise=self._no_preview)
 
     def _show_reach(self, audience: Audience) -> None:
@@ -148,8 +155,16 @@ class Desk(Frame):
     def _show_seen(self, seen: Seen) -> None:
         views = VIEWS[seen.kind]
         view = views[self._view % len(views)]
-        self.query_one("#preview-box").border_title = composer_view.preview_title(seen, view)
-        self.query_one("#preview", Static).update(composer_view.preview(seen, view))
+        box, preview = self.query_one("#preview-box"), self.query_one("#preview", Static)
+        box.border_title = composer_view.preview_title(seen)
+        box.border_subtitle = composer_view.preview_sides(seen, view)
+        above = composer_view.preview_head(seen, view)
+        head = self.query_one("#preview-head", Static)
+        head.display = bool(above.plain)
+        head.update(above)
+        preview.update(composer_view.preview(seen, view))
+        preview.styles.background = ground = composer_view.ground_of(seen, view)
+        preview.set_class(ground is not None, "-paper")
         self.query_one("#counts", Static).update(composer_view.counts(seen.counts))
 
     def _no_preview(self, error: Exception) -> None:
@@ -169,8 +184,9 @@ class Desk(Frame):
             ask(self, "check", work, self._show_report, otherwise=self._no_findings)
             self.run_worker(self._ask_names, group="names", exclusive=True, exit_on_error=False)
         else:
-            work = lambda: composer_view.post_findings(self.workspace, sitting, written)  # noqa: E731
-            ask(self, "check", work, self._show_findings, otherwise=self._no_findings)
+            contents = self.workspace.contents
+            work = lambda: contents.check(sitting.type, sitting.channel, written.draft)  # noqa: E731
+            ask(self, "check", work, self._show_report, otherwise=self._no_findings)
 
     def _show_words(self, report: CheckReport) -> None:
         """What shows at once, until the audience was counted for the first time."""
@@ -180,7 +196,10 @@ class Desk(Frame):
     def _show_report(self, report: CheckReport) -> None:
         self._report = report
         query = next((each.query for each in report.problems if each.query), "")
-        self._show_findings(findings(joined([report, self._names])), query)
+        others = [self._names, self._asked] if self._sitting.is_mail else [self._asked]
+        self._show_findings(findings(joined([report, *others])), query)
+        if report.errors and self.has_class("-narrow"):  # the findings are out of sight
+            self.query_one(".list").border_title = line(("✕ ", BAD), value(report.errors[0].message, BAD))
 
     async def _ask_names(self) -> None:
         """What the name servers say of the sender comes when it comes; it is remembered for a while."""
@@ -190,6 +209,7 @@ class Desk(Frame):
 
     def _show_findings(self, found: composer_view.Shown, query: str = "") -> None:
         self._query = query
+        self.query_one(".list").border_title = ""
         box = self.query_one("#check-box")
         box.can_focus = bool(query)
         box.border_subtitle = "⏎ show them" if query else ""
@@ -265,7 +285,8 @@ class Desk(Frame):
         if here.content and now.content and here.content.id == now.content.id:
             if here.version.draft != now.version.draft:
                 self._load(now)
-                self.app.tell(f"It was changed elsewhere: this is version {now.version.number}.")
+                yours = f" What you wrote is version {here.mine}." if here.mine == here.version.number else ""
+                self.app.tell(f"It was changed elsewhere: this is version {now.version.number}.{yours}")
             elif here.version.approved_at != now.version.approved_at:
                 self._sitting = Sitting(now.type, now.content, now.channel, now.version, here.mine)
                 self._show_state()
@@ -290,7 +311,7 @@ class Desk(Frame):
         another = (sitting.content and sitting.content.id) != (self._sitting.content and self._sitting.content.id)
         draft = sitting.version.draft if sitting.version else Draft("", "")
         title = sitting.content.title if sitting.content else ""
-        self._sitting, self._unsaved, self._report = sitting, "", None
+        self._sitting, self._unsaved, self._report, self._asked = sitting, "", None, CheckReport()
         self._loading = True
         with self.prevent(Input.Changed, TextArea.Changed):
             self.query_one("#name", Input).value = title
@@ -337,7 +358,7 @@ class Channels(ChannelBar):
         key("composer.write", "enter,down,e", "screen.back", "write", "Back to the text", shown_as="⏎"),
         key("channels.campaign", "ctrl+g", "screen.make_campaign", "campaign", "A campaign of it", show=False),
         key("channels.approve", "ctrl+g", "screen.approve_post", "approve", "As it stands", show=False),
-        key("channels.test", "ctrl+t", "screen.test", "test to me", "Send one to yourself", show=False),
+        key("channels.test", "ctrl+t", "screen.test", "test", "Send one to yourself or somebody else", show=False),
         key("channels.view", "ctrl+r", "screen.next_view", "preview", "The preview's next side", show=False),
         key("channels.open", "ctrl+l", "screen.open", "open", "Open something written earlier", show=False),
         key("channels.editor", "ctrl+o", "screen.editor", "editor", "Write in your own editor", show=False),

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 
+LINK = "http://127.0.0.1:9/why"
+"""Nobody answers there."""
+
 
 @pytest.fixture
 def written(aicmo: CommandLine, sending_home: Path) -> CommandLine:
@@ -58,5 +61,46 @@ def test_content_is_checked_without_an_audience(written: CommandLine, sending_ho
     (sending_home / "good.md").write_text("Hello {{ first_name | default('you') }}\n")
     written("content", "create", "--title", "T", "--subject", "Hi", "--body", sending_home / "good.md")
     assert written("content", "check", 2).out.splitlines()[-1] == "✓ could go out"
-    written("content", "create", "--title", "P", "--type", "social", "--body", sending_home / "good.md")
-    assert "e-mails are checked" in written("content", "check", 3, code=6).err
+
+
+@pytest.fixture
+def posted(aicmo: CommandLine, sending_home: Path) -> CommandLine:
+    """Content 1 is a post whose link is written twice and, on X, one hashtag too many."""
+    post = f"We moved. [Why]({LINK}) is told at {LINK} #moving #house #london\n"
+    (sending_home / "post.md").write_text(post)
+    aicmo("content", "create", "--title", "P", "--type", "social", "--body", sending_home / "post.md")
+    return aicmo
+
+
+def test_a_post_is_checked_as_each_channel_shows_it(posted: CommandLine, sending_home: Path) -> None:
+    document = posted("content", "check", 1, "--channel", "x", "--json").document
+    assert document["channel"] == "x" and document["status"] == "ok"
+    assert {each["code"] for each in document["problems"]} == {"link_repeated", "many_hashtags", "link_to_address"}
+    assert "no link of" in posted("content", "check", 1, "--channel", "instagram").out
+    (sending_home / "long.md").write_text("a" * 281)
+    posted("content", "edit", 1, "--channel", "x", "--body", sending_home / "long.md")
+    told = posted("content", "check", 1, "--channel", "x", code=6).out.splitlines()
+    assert told[0] == "✕ X takes 280 characters; these are 281." and told[-1] == "✕ not ready"
+    assert "281" in posted("content", "approve", 1, "--channel", "x", code=6).err
+
+
+def test_an_approval_says_what_is_still_odd(posted: CommandLine) -> None:
+    document = posted("content", "approve", 1, "--channel", "linkedin", "--json").document
+    assert document["status"] == "done" and any("stands there 2 times" in each for each in document["warnings"])
+    assert "◐ 3 hashtags" in posted("content", "approve", 1, "--channel", "x").out
+    assert posted("content", "unapprove", 1, "--channel", "x", "--json").document["warnings"] == []
+
+
+def test_links_are_asked_only_when_somebody_says_so(posted: CommandLine) -> None:
+    assert "link_unanswered" not in posted("content", "check", 1, "--json").out
+    found = posted("content", "check", 1, "--links", "--json").document["problems"]
+    assert [each["code"] for each in found if each["code"].startswith("link_un")] == ["link_unanswered"]
+
+
+def test_a_post_is_shown_with_its_card_as_far_as_it_is_known(posted: CommandLine) -> None:
+    told = posted("content", "preview", 1, "--channel", "x").out
+    assert told.endswith("Card: not known; --card asks the page\n      127.0.0.1\n")
+    card = posted("content", "preview", 1, "--channel", "x", "--card", "--json").document["card"]
+    assert card["read"] and card["title"] is None and "no connection" in card["trouble"]
+    assert posted("content", "preview", 1, "--channel", "instagram", "--json").document["card"] is None
+    assert "Card" not in posted("content", "preview", 1, "--channel", "x", "--part", "source").out

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from aicmo.config import ChannelName
-from aicmo.publishing.channels import CHANNELS, counts_of, post_of
-from aicmo.publishing.channels.counting import graphemes, hashtags, linkedin_escaped, mentions, x_weight
+from aicmo.publishing.channels import CHANNELS, counts_of, folded, post_of
+from aicmo.publishing.channels.counting import addresses, graphemes, hashtags, linkedin_escaped, mentions, x_weight
 from aicmo.publishing.writing.content_types import CONTENT_TYPES
 from aicmo.store.channel_texts import UNTITLED
 from aicmo.store.contents import Draft
@@ -66,10 +66,33 @@ def test_bluesky_counts_graphemes(text: str, count: int) -> None:
         ("\\ | { } @ [ ] < > * ~", r"\\ \| \{ \} \@ \[ \] \< \> \* \~"),
         ("#launch and #1 and # alone", r"#launch and \#1 and \# alone"),
         ("see https://a.example/x_(y)?z=1 (now)", r"see https://a.example/x_(y)?z=1 \(now\)"),
+        ("why (https://a.example/x_y), then", r"why \(https://a.example/x_y\), then"),
     ],
 )
 def test_linkedin_gets_its_reserved_characters_escaped(typed: str, taken: str) -> None:
     assert linkedin_escaped(typed) == taken
+
+
+def test_an_address_ends_before_what_ends_its_sentence() -> None:
+    text = "(https://a.example/x_(y)), HTTPS://b.example/?q=1. And “http://c.example”; www.d.example"
+    assert addresses(text) == ["https://a.example/x_(y)", "HTTPS://b.example/?q=1", "http://c.example"]
+
+
+@pytest.mark.parametrize(
+    ("channel", "text", "seen"),
+    [
+        ("linkedin", "a" * 210, "a" * 210),
+        ("linkedin", "a" * 211, "a" * 210),
+        ("linkedin", "one\ntwo\nthree", "one\ntwo\nthree"),
+        ("linkedin", "one\ntwo\nthree\nfour", "one\ntwo\nthree"),
+        ("linkedin", "one\ntwo\n\nfour", "one\ntwo"),
+        ("instagram", "a" * 126, "a" * 125),
+        ("x", "a\n" * 200, "a\n" * 200),
+    ],
+)
+def test_a_long_post_folds_where_its_network_folds_it(channel: str, text: str, seen: str) -> None:
+    shown, rest = folded(channel, text)
+    assert (shown, shown + rest) == (seen, text)
 
 
 def test_instagram_counts_hashtags_and_mentions_apart() -> None:

@@ -14,6 +14,8 @@ from aicmo.publishing.preflight import KINDS, TOPICS, CheckReport, Look, joined
 from aicmo.publishing.preflight.report import problem
 
 from .preflight_cases import codes
+from .test_colours import COLOURS
+from .test_fitness import POSTS
 from .test_preflight_domain import DOMAINS
 from .test_preflight_links import REACHED
 from .test_preflight_people import GOOD, MOMENTS, PACES, PEOPLE, OpenWith, add, campaign
@@ -41,7 +43,7 @@ def test_the_docs_name_no_other_problem() -> None:
 
 
 def test_every_problem_has_a_case() -> None:
-    tables = [WORDS, SENDERS, DOMAINS, REACHED, PACES, MOMENTS]
+    tables = [WORDS, POSTS, COLOURS, SENDERS, DOMAINS, REACHED, PACES, MOMENTS]
     cases = {row[0] for table in tables for row in table} | {code for row in PEOPLE for code in row[0]}
     assert cases | set(ELSEWHERE) == set(KINDS)
 

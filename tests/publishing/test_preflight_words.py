@@ -75,6 +75,8 @@ WORDS = [
     ("image_unavailable", body(f'<p>{PROSE}</p><img src="cat.png" alt="A cat">')),
     ("image_unavailable", body(f'<p>{PROSE}</p><img src="data:image/png;base64,AAAA" alt="A cat">')),
     ("image_no_alt", body(f'<p>{PROSE}</p><img src="https://a.dev/cat.png">')),
+    ("image_no_alt", replace(GOOD, body=f"{PROSE}\n\n![](https://a.dev/cat.png)")),
+    ("faint_in_dark", body(f"<html><body>{PROSE} <b style='color:#222'>Now</b></body></html>")),
     ("images_only", body('<img src="https://a.dev/cat.png" alt="Everything we have to say stands in this picture">')),
     ("many_images", body(f"<p>{PROSE}</p>" + '<img src="https://a.dev/cat.png" alt="">' * 13)),
     ("clipped", replace(GOOD, body=f"{PROSE}\n\n" * 1_000)),
@@ -99,6 +101,11 @@ def test_words_are_found_wrong_for_what_they_are(code: str, draft: Draft) -> Non
     assert code in codes(report)
     found = next(each for each in report.problems if each.code == code)
     assert found.message.endswith(".") and found.hint
+
+
+def test_a_template_error_is_found_with_its_line() -> None:
+    (found,) = (each for each in checked(replace(GOOD, body="Hi\n\n{{ nick")).problems if each.severity == "error")
+    assert found.message == "The body has a template error in line 3, column 1: {{ is never closed."
 
 
 def as_sender(**changes: str) -> Setting:
@@ -129,6 +136,28 @@ SENDERS = [
 @pytest.mark.parametrize(("code", "setting"), SENDERS, ids=[row[0] for row in SENDERS])
 def test_a_sender_is_found_wrong_for_what_it_is(code: str, setting: Setting) -> None:
     assert codes(checked(GOOD, setting)) == {code}
+
+
+MAIL_SERVICES = [
+    ("gmail.com", "smtp.gmail.com"),
+    ("googlemail.com", "smtp.gmail.com"),
+    ("yahoo.com", "smtp.mail.yahoo.com"),
+    ("ymail.com", "smtp.mail.yahoo.com"),
+    ("rocketmail.com", "smtp.mail.yahoo.com"),
+    ("aol.com", "smtp.aol.com"),
+    ("icloud.com", "smtp.mail.me.com"),
+    ("me.com", "smtp.mail.me.com"),
+    ("mac.com", "smtp.mail.me.com"),
+    ("mail.ru", "smtp.mail.ru"),
+]
+
+
+@pytest.mark.parametrize(("service", "host"), MAIL_SERVICES)
+def test_an_address_of_a_mail_service_goes_by_its_own_servers_only(service: str, host: str) -> None:
+    sender = replace(as_sender(email=f"ada@{service}"), mailboxes=(f"ada@{service}",))
+    assert codes(checked(GOOD, replace(sender, servers={"own": host}))) == {"free_mail_sender"}
+    for servers in ({"other": "smtp.sendgrid.net"}, {"own": host, "spare": "smtp.lovelace.dev"}):
+        assert codes(checked(GOOD, replace(sender, servers=servers))) == {"sender_impersonates"}
 
 
 def test_a_good_draft_has_nothing_wrong_and_says_what_was_looked_at() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 
 X_URL = 23
@@ -17,10 +18,11 @@ _X_ADDRESS = re.compile(
 )
 _TRAILING = ".,;:!?'\")]}…"
 """Ends a sentence rather than an address."""
+_ADDRESS = re.compile(r"https?://[^\s<>\"“”]*", re.IGNORECASE)
 
 LINKEDIN_RESERVED = frozenset("\\|{}@[]()<>#*_~")
 """What LinkedIn's "little text" reads as its own marks: each takes a backslash, or the post ends there unsaid."""
-_LINKEDIN = re.compile(r"(https?://\S+)|(#(?=\w*[^\W\d_]))|([\\|{}@\[\]()<>#*_~])")
+_LINKEDIN = re.compile(r"#(?=\w*[^\W\d_])|([\\|{}@\[\]()<>#*_~])")
 
 _HASHTAG = re.compile(r"(?<![\w&/])[#＃](?=\w*[^\W\d_])\w+")
 _MENTION = re.compile(r"(?<![\w/.])@\w[\w.]*")
@@ -83,12 +85,40 @@ def linkedin_escaped(text: str) -> str:
 
     An escaped hashtag is dead text, and an escaped address may break, so both stay as typed.
     """
-    return _LINKEDIN.sub(lambda found: found[0] if found[3] is None else f"\\{found[3]}", text)
+    pieces, at = [], 0
+    for start, end in _address_spans(text):
+        pieces += [_escaped(text[at:start]), text[start:end]]
+        at = end
+    return "".join([*pieces, _escaped(text[at:])])
+
+
+def _escaped(text: str) -> str:
+    return _LINKEDIN.sub(lambda found: found[0] if found[1] is None else f"\\{found[1]}", text)
+
+
+def addresses(text: str) -> list[str]:
+    """The http and https addresses in it, in their order, without what ends the sentence that they stand in."""
+    return [text[start:end] for start, end in _address_spans(text)]
+
+
+def _address_spans(text: str) -> Iterator[tuple[int, int]]:
+    for found in _ADDRESS.finditer(text):
+        address = found[0]
+        while address[-1] in _TRAILING and not _closes(address):
+            address = address[:-1]
+        yield found.start(), found.start() + len(address)
+
+
+def _closes(address: str) -> bool:
+    """Whether the bracket at its end is one that it opened: ``/wiki/Fold_(band)``."""
+    return address[-1] == ")" and address.count("(") >= address.count(")")
 
 
 def hashtags(text: str) -> int:
+    """How many there are."""
     return len(_HASHTAG.findall(text))
 
 
 def mentions(text: str) -> int:
+    """How many people or pages it names with an @."""
     return len(_MENTION.findall(text))

@@ -32,14 +32,27 @@ class Channel:
     titled: bool = False
     """Whether what it shows has a title: the subject."""
     folds_at: int = 0
-    """About so many characters stand before "see more"; 0: it shows all."""
+    """About so many characters stand before "see more", and no more than ``FOLDS_AFTER`` lines; 0: it shows all."""
+    hashtags: int = 0
+    """More than so many are too many for the network itself, though it may still take them; 0: it names no number."""
+    card: str = ""
+    """Who makes the card under a post with a link: the ``network``, from the page; the ``poster``, who hands title and
+    description over with the post; empty: there is none."""
+    links: bool = True
+    """Whether readers can click an address in the text."""
 
+
+FOLDS_AFTER = 3
+"""Lines. Instagram: "only the first three lines of a caption" (help.instagram.com/1643471055915254). LinkedIn: what
+people measured in September 2024 (J. Espirian, "See more" breakpoints); it publishes nothing."""
 
 CHANNELS = {
     "email": Channel(
         "E-mail",
         (
-            # What mail programs show of a subject: about 60 characters on a desk, 35 to 40 on a phone.
+            # What mail programs show, as people measured it: nobody publishes it, and it goes by the width of letters.
+            # Subject: some 60 to 70 characters on a desk, 33 (Gmail's app) to 48 (Apple's Mail) on a phone; of what
+            # follows it, 40 to 100. See emailtooltester.com/en/blog/email-subject-lines-character-limit.
             Limit("subject", 60, graphemes, "subject", advice=True),
             Limit("subject on a phone", 38, graphemes, "subject", advice=True),
             Limit("preheader", 90, graphemes, "preheader", advice=True),
@@ -50,20 +63,30 @@ CHANNELS = {
         "LinkedIn",
         # Posts API: 3,000. Whether the backslashes count is not documented, so they do here.
         (Limit("characters", 3_000, lambda text: len(linkedin_escaped(text))),),
+        # What fits into three lines on a desk, as people measured it; on a phone it is some 140.
         folds_at=210,
+        # Posts API: a link in the text becomes no card; content.article brings it.
+        card="poster",
     ),
-    "x": Channel("X", (Limit("characters", 280, x_weight),)),
+    # Help Center, How to use hashtags: "no more than 2 hashtags per post". Cards: developer.x.com/cards/overview.
+    "x": Channel("X", (Limit("characters", 280, x_weight),), hashtags=2, card="network"),
     "instagram": Channel(
         "Instagram",
         # Graph API, IG User media: caption 2,200 characters, 30 hashtags, 20 mentions.
         (Limit("characters", 2_200, len), Limit("hashtags", 30, hashtags), Limit("mentions", 20, mentions)),
+        # Help Center: captions of 125 characters or fewer show whole.
         folds_at=125,
+        # Announced on 18 December 2025, to come to all accounts little by little; the API's own page still says 30.
+        hashtags=5,
+        links=False,
     ),
     "website": Channel("Website", titled=True),
     "bluesky": Channel(
         "Bluesky",
         # app.bsky.feed.post: maxGraphemes 300, maxLength 3,000 (bytes of UTF-8).
         (Limit("characters", 300, graphemes), Limit("bytes", 3_000, lambda text: len(text.encode()))),
+        # app.bsky.embed.external: whoever posts brings it, no server makes one.
+        card="poster",
     ),
 }
 """Name -> channel, as in ``aicmo.config.ChannelName``."""
@@ -93,3 +116,13 @@ def counts_of(channel: str, draft: Draft, most: Mapping[str, int] | None = None)
         allowed = (most or {}).get(channel, limit.most) if place == 0 else limit.most
         counts.append(Count(limit.what, limit.count(texts[limit.of]), allowed, limit.advice))
     return tuple(counts)
+
+
+def folded(channel: str, text: str) -> tuple[str, str]:
+    """What readers see of a post at first, and what stands behind "see more"; the latter is empty where all shows."""
+    most = CHANNELS[channel].folds_at
+    if not most:
+        return text, ""
+    lines = text.splitlines(keepends=True)
+    at = min(most, len("".join(lines[:FOLDS_AFTER]).rstrip("\n")))
+    return text[:at], text[at:]

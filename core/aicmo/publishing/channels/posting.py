@@ -18,12 +18,16 @@ _MARK = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Post:
+    """What one channel makes of a draft."""
+
     title: str
     """Empty on a channel that shows none."""
     text: str
     """As people read it."""
     wire: str
     """As it is handed to the channel: with LinkedIn's escapes, or the HTML of a page."""
+    html: str
+    """What both were made from: its links with their words, its pictures."""
     marks: tuple[str, ...]
     """What only an e-mail could fill in, such as ``{{ first_name }}``."""
 
@@ -33,10 +37,11 @@ def post_of(channel: str, draft: Draft) -> Post:
     marks = tuple(dict.fromkeys(_MARK.findall(f"{draft.subject}\n{draft.body}")))
     if channel == "website":
         html = _html(draft, breaks=False)
-        return Post(draft.subject, html_to_text(html).strip(), html, marks)
+        return Post(draft.subject, html_to_text(html).strip(), html, html, marks)
     # Who writes a post breaks its lines where they should break.
-    text = html_to_text(_html(draft, breaks=True)).strip()
-    return Post("", text, linkedin_escaped(text) if channel == "linkedin" else text, marks)
+    html = _html(draft, breaks=True)
+    text = html_to_text(html).strip()
+    return Post("", text, linkedin_escaped(text) if channel == "linkedin" else text, html, marks)
 
 
 def _html(draft: Draft, *, breaks: bool) -> str:

@@ -3,12 +3,12 @@
 ::
 
     Preflight           one configuration's checks (checking.py)
-     ├── words.py       a message as it arrives: subject.py, links.py, what page.py reads
+     ├── words.py       a message as it arrives: subject.py, links.py, colours.py, what page.py reads
      ├── sender.py      who it comes from, who reads the answers
      ├── audience.py    who lacks what the message asks for, who should not be among them
      ├── pace.py        how long it takes, when it would begin
      ├── domain/        SPF, DKIM, DMARC and MX, by DNS
-     └── reaching.py    whether links lead anywhere
+     └── reaching.py    whether links lead anywhere; cards.py: what a network shows of the first
 
 An ``error`` stops the start; a ``warning`` is said; ``report.KINDS`` is the table of both. Whatever asks the network is
 a coroutine of its own and only warns.

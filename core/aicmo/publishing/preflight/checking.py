@@ -30,11 +30,13 @@ from aicmo.store import audience_checks, audiences, leases
 from aicmo.store.audiences import SuppressedPeople
 from aicmo.store.campaign_options import CampaignOptions
 from aicmo.store.contents import Draft
+from aicmo.store.gates import EVERY_OTHER
 from aicmo.store.selection import Selection
 
 if TYPE_CHECKING:
     import httpx
 
+    from aicmo.publishing.preflight.cards import Card
     from aicmo.publishing.preflight.domain.alignment import Alignment
     from aicmo.publishing.preflight.domain.names import Resolver
     from aicmo.publishing.preflight.reaching import AddressesOf
@@ -158,7 +160,9 @@ class Preflight:
     def _of_numbers(
         self, db: sqlite3.Connection, whom: Whom, of: Question, now: datetime
     ) -> tuple[list[Problem], list[Look]]:
-        domains = audience_checks.count_by_domain(db, whom.where, whom.params)
+        caps = self._sending.domains
+        named = None if EVERY_OTHER in caps else [*pace.GMAIL, *caps, *audience.disposable_domains()]
+        domains = audience_checks.count_by_domain(db, whom.where, whom.params, among=named)
         problems = [
             *audience.address_problems(db, whom, domains),
             *audience.history_problems(db, whom, of.messages[0][1].hash, now, but=of.campaign_id),
@@ -169,7 +173,7 @@ class Preflight:
             whom.reached,
             accounts(db, self._servers, now),
             domains,
-            self._sending.domains,
+            caps,
             now,
             of.at,
             open_s=window.seconds_a_day if window else 86_400,
@@ -203,12 +207,23 @@ class Preflight:
 
     async def links(self, draft: Draft, campaign_name: str = "Preview") -> CheckReport:
         """Ask every link of the message whether it leads anywhere. Raises what building the message raises."""
-        from aicmo.publishing.preflight.reaching import check_links, system_addresses
-
         builder = self._builder(draft, campaign_name, self._unsigned)
         message = builder.build(self._anybody(builder), self._clock.now())
         found = [each for each in web_links(read_page(message.words.html)) if TOKEN not in each]
-        return await check_links(found, transport=self._transport, addresses_of=self._addresses_of or system_addresses)
+        return await self.ask(found)
+
+    async def ask(self, links: Sequence[str]) -> CheckReport:
+        """Ask these links whether they lead anywhere."""
+        from aicmo.publishing.preflight.reaching import check_links, system_addresses
+
+        return await check_links(links, transport=self._transport, addresses_of=self._addresses_of or system_addresses)
+
+    async def card(self, link: str) -> Card:
+        """Ask the page behind it what a network would show of it."""
+        from aicmo.publishing.preflight.cards import read_card
+        from aicmo.publishing.preflight.reaching import system_addresses
+
+        return await read_card(link, transport=self._transport, addresses_of=self._addresses_of or system_addresses)
 
     def _alignment(self) -> Alignment:
         from aicmo.publishing.preflight.domain.alignment import Alignment
@@ -257,8 +272,8 @@ def _as_problem(error: AicmoError) -> Problem:
 def _whom(db: sqlite3.Connection, of: Question, known: SuppressedPeople) -> Whom:
     where, params = of.selection.where()
     query = " ".join(filter(None, (_bracketed(of.query.strip()), of.exclude.strip() and f"-({of.exclude.strip()})")))
-    size = audiences.measured(db, where, params, known)
-    return Whom(where, params, query, size, audiences.suppressed(db, size.total, known))
+    size, suppressed = audiences.divided(db, where, params, known)
+    return Whom(where, params, query, size, suppressed)
 
 
 def _bracketed(query: str) -> str:

@@ -25,6 +25,8 @@ _ERRORS = {
     "header_mismatch": "fields",
     "cannot_be_built": "fields",
     "missing_field": "fields",
+    "mark_in_post": "fields",
+    "over_limit": "length",
     "no_unsubscribe": "unsubscribe",
     "no_postal_address": "address",
     "address_not_shown": "address",
@@ -54,12 +56,18 @@ _WARNINGS = {
     "link_text_differs": "links",
     "link_repeated": "links",
     "link_untagged": "links",
+    "link_reserved": "links",
+    "link_not_clickable": "links",
     "link_dead": "links",
     "link_unanswered": "links",
+    "many_hashtags": "hashtags",
     "image_unavailable": "images",
     "image_no_alt": "images",
     "images_only": "images",
     "many_images": "images",
+    "faint_text": "colours",
+    "faint_in_dark": "colours",
+    "image_in_dark": "colours",
     "clipped": "size",
     "too_big": "size",
     "sender_no_name": "sender",
@@ -105,8 +113,8 @@ KINDS = {
 """Code of a problem -> what it belongs to, and whether it stops the start. ``docs/sending.md`` says what each means."""
 
 TOPICS = tuple(
-    "fields,text part,unsubscribe,address,subject,links,images,size,sender,server,replies,audience,pace,schedule,"
-    "SPF,DKIM,DMARC,MX,DNS".split(",")
+    "fields,text part,length,unsubscribe,address,subject,links,hashtags,images,colours,size,sender,server,replies,"
+    "audience,pace,schedule,SPF,DKIM,DMARC,MX,DNS".split(",")
 )
 """In the order in which they are told."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from aicmo.publishing.email.message import BuiltMessage, SenderIdentity
+from aicmo.publishing.preflight.colours import colour_problems
 from aicmo.publishing.preflight.links import link_problems
 from aicmo.publishing.preflight.page import Page, read_page
 from aicmo.publishing.preflight.report import Look, Problem, problem
@@ -28,6 +29,8 @@ _ASIDE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}|https?://[^\s\"'>)]*", re.
 """What is looked at elsewhere: our own marks, and links."""
 _FOREIGN = re.compile(r"\{\{[^{}\n]{1,60}\}\}|\*\|[A-Z0-9_:]{2,40}\|\*|%%\w{2,40}%%|\[\[\w{2,40}\]\]|<<\w[\w ]{1,30}>>")
 """The marks of other programs' templates, which are nothing here."""
+_WORDLESS = re.compile(r"!\[\s*\][(\[]")
+"""A picture in Markdown, nothing said of it."""
 
 
 def message_problems(
@@ -37,10 +40,13 @@ def message_problems(
     words = message.words
     page = read_page(words.html)
     said = _words_of(page, sender)
+    colours, colour_look = colour_problems(words.html)
     problems = [
         *subject_problems(words.subject, draft.preheader),
         *link_problems(page, made_up=made_up, token=TOKEN),
         *_image_problems(page, said),
+        *alt_problems(page, draft),
+        *colours,
         *_size_problems(len(words.html.encode()), len(message.raw)),
     ]
     if not said and not page.images:
@@ -48,18 +54,41 @@ def message_problems(
         problems.append(
             problem("no_text_part", text, "Write something that stands outside of comments and conditions.")
         )
-    for found in dict.fromkeys(_FOREIGN.findall("\n".join((words.subject, page.text, _ASIDE.sub("", draft.body))))):
-        text = f"{shown(found)} stands in the message as it is."
-        hint = "If it is meant to be a field, write it as {{ first_name }}; nothing else is filled in."
-        problems.append(problem("foreign_merge_tag", text, hint))
+    problems += foreign_problems("\n".join((words.subject, page.text, without_marks(draft.body))))
     looks = [
         Look("subject", f"{len(words.subject)} characters"),
         Look("text part", f"{said:,} {'word' if said == 1 else 'words'}"),
         Look("links", str(len(page.links)) if page.links else "none"),
         Look("images", str(len(page.images)) if page.images else "none"),
+        colour_look,
         Look("size", f"{len(message.raw) / 1000:,.0f} kB"),
     ]
     return problems, looks
+
+
+def without_marks(text: str) -> str:
+    """Without our own marks, and without addresses."""
+    return _ASIDE.sub("", text)
+
+
+def foreign_problems(text: str) -> list[Problem]:
+    """The marks of other programs that stand in a finished text."""
+    hint = "If it is meant to be a field, write it as {{ first_name }}; nothing else is filled in, and only in mail."
+    return [
+        problem("foreign_merge_tag", f"{shown(found)} stands there as it is.", hint)
+        for found in dict.fromkeys(_FOREIGN.findall(text))
+    ]
+
+
+def alt_problems(page: Page, draft: Draft) -> list[Problem]:
+    """Pictures without a description. In Markdown ``![]()`` was left empty, in HTML ``alt=""`` was meant."""
+    bare = sum(image.alt is None for image in page.images)
+    bare += len(_WORDLESS.findall(draft.body)) if draft.format == "markdown" else 0
+    if not bare:
+        return []
+    text = f"Pictures that say nothing to those who do not see them (no alt): {bare} of {len(page.images)}."
+    hint = '![What it shows](https://…) in Markdown; <img alt=""> for one that only decorates.'
+    return [problem("image_no_alt", text, hint)]
 
 
 def _words_of(page: Page, sender: SenderIdentity) -> int:
@@ -80,11 +109,6 @@ def _image_problems(page: Page, said: int) -> list[Problem]:
         elif image.src.lower().startswith("data:"):
             text = "A picture is written into the message itself; Gmail and Outlook do not show it."
             problems.append(problem("image_unavailable", text, "Put it on a site and name it from https:// on."))
-    bare = [image for image in page.images if image.alt is None]
-    if bare:
-        text = f"Pictures that say nothing to those who do not see them (no alt): {len(bare)} of {len(page.images)}."
-        hint = '![What it shows](https://…) in Markdown; alt="" for one that only decorates.'
-        problems.append(problem("image_no_alt", text, hint))
     if page.images and said < FEW_WORDS:
         pictures = "a picture" if len(page.images) == 1 else f"{len(page.images)} pictures"
         text = f"Beside {pictures} only {said} words stand; filters and many readers see nothing else."

@@ -32,6 +32,8 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """A line of the later text, or of the earlier one where it is gone."""
+
     mark: str
     """Also ``REWORDED``, and ``LEFT_OUT`` in place of lines that stay the same."""
     pieces: tuple[Piece, ...]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ContentType:
+    """One row of ``CONTENT_TYPES``."""
+
     title: str
     about: str
     """What it is for, in a few words."""

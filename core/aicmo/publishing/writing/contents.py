@@ -15,11 +15,13 @@ from aicmo.errors import InvalidInput, NotFound
 from aicmo.publishing.channels import CHANNELS, Count, counts_of
 from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
+from aicmo.publishing.preflight import CheckReport
+from aicmo.publishing.preflight.sender import is_made_up
 from aicmo.publishing.samples import Preview, a_reader, preview
 from aicmo.publishing.wording import Wording
 from aicmo.publishing.writing.comparing import Difference, compare
 from aicmo.publishing.writing.content_types import CONTENT_TYPES
-from aicmo.publishing.writing.fitness import refuse_unfit
+from aicmo.publishing.writing.fitness import Yardstick, asked_links, check_fit, refuse_unfit
 from aicmo.store import Database, audiences, channel_texts, contents
 from aicmo.store.channel_texts import Own
 from aicmo.store.contents import Content, Draft, Version
@@ -73,6 +75,8 @@ class Contents:
         self._sender = sender
         self._limits = limits or {}
         self._rules = rules
+        made_up = is_made_up(sender.email.rpartition("@")[2].lower())
+        self._yardstick = Yardstick(self._limits, made_up, rules.links.adds_utm and bool(rules.links.utm))
         self._clock = clock
 
     def create(self, type: str, title: str, draft: Draft) -> Content:
@@ -240,7 +244,26 @@ class Contents:
     def refuse_unfit(self, type: str, channel: str, draft: Draft) -> None:
         """Raises what would keep such a draft from being approved."""
         kind = CONTENT_TYPES[type]
-        refuse_unfit(kind, channel or kind.original, checked_draft(draft), self._limits)
+        refuse_unfit(kind, channel or kind.original, checked_draft(draft), self._yardstick)
+
+    def refuse_unseen(self, type: str, channel: str, *, subject: str = "", preheader: str = "") -> None:
+        """Raises ``InvalidInput`` for words that no reader would see there; empty ones are none."""
+        kind = CONTENT_TYPES[type]
+        shown_on = [channel or kind.original] if channel or kind.original else kind.channels
+        where = " or ".join(CHANNELS[each].title for each in shown_on)
+        if subject.strip() and not any(CHANNELS[each].titled for each in shown_on):
+            raise InvalidInput(f"Nobody sees a subject on {where}.", hint="Write what is to be read into the body.")
+        if preheader.strip() and "email" not in shown_on:
+            raise InvalidInput(f"Nobody sees a preheader on {where}: only inboxes show one.")
+
+    def check(self, type: str, channel: str, draft: Draft) -> CheckReport:
+        """What is wrong with a post or a page; of a message, ask ``Preflight.words``. Asks nobody."""
+        kind = CONTENT_TYPES[type]
+        return check_fit(kind, channel or kind.original, checked_draft(draft), self._yardstick)
+
+    def links(self, type: str, channel: str, draft: Draft) -> tuple[str, ...]:
+        """The addresses that a post or a page leads to, each once, in their order."""
+        return asked_links(channel or CONTENT_TYPES[type].original, checked_draft(draft))
 
     def counts(self, channel: str, draft: Draft) -> tuple[Count, ...]:
         """How long the draft is on that channel, against its limits."""

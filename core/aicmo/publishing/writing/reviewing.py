@@ -28,6 +28,8 @@ class NoteAbout:
 
 
 class Reviews:
+    """The notes about content. All block: the caller chooses the thread."""
+
     def __init__(self, db: Database, contents: Contents, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._db = db
         self._contents = contents
