@@ -10,6 +10,7 @@ ALL = {
     "import_csv": [],
     "table": ["--rows", "200000", "--peer-rows", "5000"],
     "send": [],
+    "check": ["--people", "50000"],
     "crash": ["--kills", "20"],
     "failover": ["--short"],
     "enrich": ["--people", "3000"],

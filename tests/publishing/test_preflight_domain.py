@@ -46,6 +46,7 @@ GOOD: Zone = {
     ("acme.dev", "TXT"): ['"v=spf1 ip4:198.51.100.0/24 include:_spf.relay.dev ~all"', '"google-site-verification=x"'],
     ("_spf.relay.dev", "TXT"): ['"v=spf1 a:mail.relay.dev -all"'],
     ("mail.relay.dev", "A"): ["8.8.4.4"],
+    ("smtp-relay.gmail.com", "A"): ["9.9.9.9"],
     ("smtp.sendgrid.net", "A"): ["9.9.9.9"],
     ("_dmarc.acme.dev", "TXT"): ['"v=DMARC1; p=reject; rua=mailto:d@acme.dev"'],
     ("me._domainkey.acme.dev", "TXT"): dkim(KEY),
@@ -78,6 +79,7 @@ MANY: Zone = {
     **spf("v=spf1 " + " ".join(f"include:n{n}.dev" for n in range(11)) + " -all"),
     **{(f"n{n}.dev", "TXT"): ['"v=spf1 -all"'] for n in range(11)},
 }
+WORKSPACE = replace(OURS, servers=("smtp-relay.gmail.com",))
 SENDGRID = replace(OURS, servers=("smtp.sendgrid.net",))
 OTHER = replace(OURS, dkim_domain="other.dev")
 REPORTS = "Add a TXT record at _dmarc.acme.dev: v=DMARC1; p=none; rua=mailto:ada@acme.dev"
@@ -93,7 +95,8 @@ DOMAINS: list[tuple[str, Zone, Alignment, str]] = [
     ("spf_broken", spf("v=spf1 a:a.dev a:b.dev a:c.dev ip4:8.8.4.4 -all"), OURS, "Mend"),
     ("spf_open", spf("v=spf1 +all"), OURS, "~all"),
     ("spf_server_not_named", spf("v=spf1 ip4:198.51.100.1 ~all"), OURS, "manual"),
-    ("spf_server_not_named", spf("v=spf1 ?all"), SENDGRID, "include:sendgrid.net"),
+    ("spf_server_not_named", spf("v=spf1 ?all"), WORKSPACE, "include:_spf.google.com"),
+    ("spf_broken", spf("v=spf1 inlude:x.dev -all"), SENDGRID, "Mend"),
     ("dkim_missing", without(DKIM), OURS, f"p={b64encode(KEY).decode()}"),
     ("dkim_broken", {**GOOD, DKIM: ['"v=DKIM1; k=rsa; p=MIIBIjANBg"']}, OURS, "me._domainkey.acme.dev"),
     ("dkim_broken", {**GOOD, DKIM: ['"v=DKIM2; p=x"']}, OURS, "me._domainkey.acme.dev"),
@@ -250,9 +253,68 @@ async def test_a_subdomain_without_a_record_has_its_organisations_policy_for_sub
     assert (found.found_at, found.policy, found.percent, found.strict_dkim) == ("acme.co.uk", "quarantine", 50, True)
 
 
+@pytest.mark.parametrize(
+    ("record", "asked", "says"),
+    [
+        ("v=DMARC1; p=reject", "reject", "p=reject, nobody gets reports"),
+        ("v=DMARC1; p=reject; t=y", "quarantine", "p=reject, being tested, nobody gets reports"),
+        ("v=DMARC1; p=quarantine; t=Y", "", "p=quarantine, being tested, nobody gets reports"),
+        ("v=DMARC1; p=quarantine; t=n; np=reject; psd=n", "quarantine", "p=quarantine, nobody gets reports"),
+    ],
+)
+async def test_a_policy_that_is_only_tested_asks_for_less(record: str, asked: str, says: str) -> None:
+    """RFC 9989, with the tags that it added."""
+    zone = {key: found for key, found in dmarc(record).items() if key != DKIM} | {SPF: ['"v=spf1 -all"']}
+    report = await check_alignment(OURS, resolver=FakeResolver(zone))
+    refused = [each.message for each in report.problems if each.code == "dmarc_refuses"]
+    assert bool(refused) is bool(asked) and all(f"to {asked} what" in each for each in refused)
+    good = await check_alignment(OURS, resolver=FakeResolver(dmarc(record)))
+    assert says in [each.says for each in good.topics if each.topic == "DMARC"]
+
+
 async def test_a_relay_inside_this_network_is_not_judged_by_its_address() -> None:
     zone = {**GOOD, ("mail.relay.dev", "A"): ["10.0.0.5"], SPF: ['"v=spf1 ip4:8.8.8.8 -all"']}
     assert "spf_server_not_named" not in codes(await check_alignment(OURS, resolver=FakeResolver(zone)))
+
+
+INCLUDED = [
+    ("smtp.gmail.com", "_spf.google.com"),
+    ("smtp-relay.gmail.com", "_spf.google.com"),
+    ("smtp.office365.com", "spf.protection.outlook.com"),
+    ("acme-dev.mail.protection.outlook.com", "spf.protection.outlook.com"),
+    ("smtp.fastmail.com", "spf.messagingengine.com"),
+]
+
+
+@pytest.mark.parametrize(("host", "include"), INCLUDED)
+async def test_a_mailbox_service_is_named_by_its_include_alone(host: str, include: str) -> None:
+    sender = replace(OURS, servers=(host,))
+    without_it = await check_alignment(sender, resolver=FakeResolver({**spf("v=spf1 -all"), (host, "A"): ["9.9.9.9"]}))
+    (found,) = without_it.problems
+    assert found.code == "spf_server_not_named" and f"Add include:{include} to" in found.hint
+    named = {**spf(f"v=spf1 include:{include} -all"), (host, "A"): ["9.9.9.9"], (include, "TXT"): ['"v=spf1 -all"']}
+    assert (await check_alignment(sender, resolver=FakeResolver(named))).problems == ()
+
+
+ELSEWHERE = [
+    "email-smtp.eu-west-1.amazonaws.com",
+    "smtp.eu.mailgun.org",
+    "in-v3.mailjet.com",
+    "smtp.postmarkapp.com",
+    "smtp.sendgrid.net",
+]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+async def test_a_service_that_takes_bounces_itself_is_not_looked_for_in_the_senders_spf(host: str) -> None:
+    for zone in (without(SPF), spf("v=spf1 -all")):
+        resolver = FakeResolver({**zone, (host, "A"): ["9.9.9.9"]})
+        report = await check_alignment(replace(OURS, servers=(host,)), resolver=resolver)
+        (says,) = [each.says for each in report.topics if each.topic == "SPF"]
+        assert report.problems == () and f"mail by {host} bounces to the service" in says
+        assert f"{host}. A" not in resolver.asked
+    beside = replace(OURS, servers=(host, "mail.relay.dev"))
+    assert codes(await check_alignment(beside, resolver=FakeResolver(without(SPF)))) == {"spf_missing"}
 
 
 class HandClock:

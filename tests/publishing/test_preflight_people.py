@@ -142,6 +142,18 @@ def slowly(open_with: OpenWith) -> CheckReport:
     return workspace.publishing.check_draft(GOOD, "")
 
 
+def capped_everywhere(open_with: OpenWith) -> CheckReport:
+    workspace = open_with(sending={"domains": {"*": {"day": 2}}})
+    add(workspace, *(f"p{n}@acme.example" for n in range(5)))
+    return workspace.publishing.check_draft(GOOD, "")
+
+
+def capped_there(open_with: OpenWith) -> CheckReport:
+    workspace = open_with(sending={"domains": {"acme.example": {"day": 2}}})
+    add(workspace, *(f"p{n}@acme.example" for n in range(5)))
+    return workspace.publishing.check_draft(GOOD, "")
+
+
 def on_a_sunday_night(open_with: OpenWith) -> CheckReport:
     workspace = open_with(sending={"timezone": "UTC"})
     add(workspace, "a@acme.example")
@@ -163,6 +175,8 @@ PEOPLE: list[tuple[set[str], Callable[[OpenWith], CheckReport]]] = [
     ({"sent_before"}, same_words),
     ({"larger_than_usual"}, a_sudden_rise),
     ({"takes_days", "nobody_runs"}, slowly),
+    ({"takes_days", "nobody_runs"}, capped_everywhere),
+    ({"takes_days", "nobody_runs"}, capped_there),
     ({"at_night", "at_weekend", "nobody_runs"}, on_a_sunday_night),
 ]  # fmt: skip
 
@@ -237,6 +251,18 @@ def test_the_suppressed_are_counted_alike_by_every_way_of_counting(
     assert [each.suppressed for each in (held, in_sql, kept, after, last)] == [7, 7, 7, 8, 9]
 
 
+def test_where_nobody_is_suppressed_nobody_is_looked_at_for_it(
+    open_with: OpenWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a million people that look takes longer than all the rest of a check."""
+    workspace = open_with()
+    add(workspace, *(f"p{n}@acme.example" for n in range(3)))
+    monkeypatch.setattr("aicmo.store.audiences.VERY_MANY", 1)
+    monkeypatch.setattr("aicmo.store.audiences._suppressed", lambda db: pytest.fail("looked at everybody"))
+    assert workspace.publishing.audience("").total == 3
+    assert codes(workspace.publishing.check_draft(GOOD, "")) == set()
+
+
 def test_a_large_audience_is_looked_at_in_part_and_says_about(
     open_with: OpenWith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +330,7 @@ def warming(count: int, *caps: int) -> Plan:
 
 PACES: list[tuple[str, Plan, str]] = [
     ("takes_days", plan(1_500, limits={"day": 500}), "At 500 a day this takes 3 days, until Thu 26 Nov."),
+    ("takes_days", plan(5_000, limits={"day": 100}), "At 100 a day this takes 50 days, until Tue 12 Jan 2027."),
     ("takes_days", plan(1_000, caps={"acme.example": {"day": 100}}), "At 100 a day to acme.example this takes 10 days"),
     ("takes_days", plan(1_000, caps={"*": {"hour": 10}}), "At 240 a day to acme.example this takes 5 days"),
     ("takes_days", plan(10**9, limits={"day": 1}), "longer than can be reckoned"),
@@ -311,10 +338,11 @@ PACES: list[tuple[str, Plan, str]] = [
     ("needs_one_click", plan(6_000, gmail=6_000), "6,000 a day to Gmail"),
 ]
 MOMENTS: list[tuple[str, Plan, str]] = [
-    ("past_start", plan(1, at=NOW - timedelta(hours=1), ran_at=NOW), "has passed"),
+    ("past_start", plan(1, at=NOW - timedelta(hours=1), ran_at=NOW), "Tue 24 Nov 09:00 has passed"),
+    ("past_start", plan(1, at=datetime(2025, 1, 1, 9, tzinfo=UTC), ran_at=NOW), "Wed 01 Jan 2025 09:00 has passed"),
     ("at_night", plan(1, at=datetime(2026, 11, 25, 23, tzinfo=UTC), ran_at=NOW), "23:00"),
     ("at_weekend", plan(1, at=datetime(2026, 11, 28, 10, tzinfo=UTC), ran_at=NOW), "Saturday"),
-    ("nobody_runs", plan(1, at=NOW + timedelta(hours=1), ran_at=NOW - timedelta(days=2)), "last seen on 22 Nov"),
+    ("nobody_runs", plan(1, at=NOW + timedelta(hours=1), ran_at=NOW - timedelta(days=2)), "seen on Sun 22 Nov 10:00"),
 ]
 
 

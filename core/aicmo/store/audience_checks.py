@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aicmo.clock import rfc3339
-from aicmo.store.audiences import CONTACT_FIELDS, filled_values
+from aicmo.store.audiences import CONTACT_FIELDS, Condition, filled_values
 
 LOOKED_AT = 2_000
 """People whose history is looked at; of a larger audience as many, spread over it."""
@@ -70,7 +70,7 @@ def who_lacks(
     params: Sequence[object],
     fields: Iterable[str],
     group: Lacking,
-    suppressed: tuple[str, Sequence[object]],
+    suppressed: Condition,
     *,
     most: int,
 ) -> tuple[int, tuple[str, ...]]:
@@ -114,13 +114,17 @@ def _sample(db: sqlite3.Connection, where: str, params: Sequence[object]) -> Sam
 
 
 def count_by_domain(
-    db: sqlite3.Connection, where: str, params: Sequence[object], *, least: int = 1
+    db: sqlite3.Connection, where: str, params: Sequence[object], *, among: Iterable[str] | None = None
 ) -> list[tuple[str, int]]:
-    """Registrable domains with ``least`` people of the audience or more, the greatest first."""
+    """Registrable domains with how many people of the audience each, the greatest first; of all, or ``among`` some."""
+    chosen, values = "TRUE", list(params)
+    if among is not None:
+        chosen = "domain IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(list(among)))
     rows = db.execute(
-        f"""SELECT domain, count(*) AS people FROM contact WHERE {where}
-            GROUP BY domain HAVING people >= ? ORDER BY people DESC, domain""",
-        (*params, least),
+        f"""SELECT domain, count(*) AS people FROM contact WHERE ({where}) AND {chosen}
+            GROUP BY domain ORDER BY people DESC, domain""",
+        values,
     )
     return [(domain, people) for domain, people in rows]
 
@@ -171,24 +175,25 @@ def earlier(
 ) -> Before:
     """``total`` is the audience's size; ``but`` a campaign that does not count."""
     step = max(1, total // LOOKED_AT)
-    people = f"SELECT id FROM contact WHERE ({where}) AND (? = 1 OR id % ? = 0) LIMIT ?"
-    values = (*params, step, step, LOOKED_AT)
+    chosen = db.execute(
+        f"SELECT id FROM contact WHERE ({where}) AND (? = 1 OR id % ? = 0) LIMIT ?", (*params, step, step, LOOKED_AT)
+    ).fetchall()
+    ids = json.dumps([row[0] for row in chosen])
+    people = "contact_id IN (SELECT value FROM json_each(?))"
     sent = "delivery.state IN ('sent', 'bounced', 'unknown') AND delivery.campaign_id IS NOT ?"
-    looked_at: int = db.execute(f"SELECT count(*) FROM ({people})", values).fetchone()[0]
     lately: int = db.execute(
-        f"""SELECT count(DISTINCT contact_id) FROM delivery
-            WHERE contact_id IN ({people}) AND {sent} AND sending_at >= ?""",
-        (*values, but, rfc3339(since)),
+        f"SELECT count(DISTINCT contact_id) FROM delivery WHERE {people} AND {sent} AND sending_at >= ?",
+        (ids, but, rfc3339(since)),
     ).fetchone()[0]
     row = db.execute(
         f"""SELECT campaign.name, campaign.started_at, count(DISTINCT contact_id) AS people
             FROM delivery JOIN campaign ON campaign.id = delivery.campaign_id
                  JOIN content_version ON content_version.id = campaign.version_id
-            WHERE contact_id IN ({people}) AND {sent} AND content_version.hash = ?
+            WHERE {people} AND {sent} AND content_version.hash = ?
             GROUP BY campaign.id ORDER BY people DESC LIMIT 1""",
-        (*values, but, content_hash),
+        (ids, but, content_hash),
     ).fetchone()
-    return Before(looked_at, lately, row[2] if row else 0, row[0] if row else "", (row[1] or "") if row else "")
+    return Before(len(chosen), lately, row[2] if row else 0, row[0] if row else "", (row[1] or "") if row else "")
 
 
 def largest_lately(db: sqlite3.Connection, *, but: int | None) -> int:
@@ -200,10 +205,3 @@ def largest_lately(db: sqlite3.Connection, *, but: int | None) -> int:
         (but, CAMPAIGNS_LOOKED_AT),
     ).fetchone()
     return row[0] or 0
-
-
-def sent_since(db: sqlite3.Connection, provider: str, since: datetime) -> int:
-    """How many messages left through ``provider`` since then."""
-    row = db.execute("SELECT count(*) FROM delivery WHERE provider = ? AND sending_at > ?", (provider, rfc3339(since)))
-    count: int = row.fetchone()[0]
-    return count

@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from aicmo.store.functions import suppression_hash
 
@@ -26,6 +27,11 @@ def filled_values(row: sqlite3.Row) -> dict[str, str]:
     values = {name: value for name, value in json.loads(row["fields"]).items() if value}
     values.update((name, row[name]) for name in CONTACT_FIELDS if row[name])
     return values
+
+
+Condition: TypeAlias = tuple[str, tuple[object, ...]]
+"""SQL over ``contact``, and its parameters."""
+NOBODY: Condition = ("FALSE", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +71,23 @@ def measured(
 
     ``known`` is asked where that saves looking at each of very many.
     """
+    return divided(db, where, params, known)[0]
+
+
+def divided(
+    db: sqlite3.Connection, where: str, params: Sequence[object], known: SuppressedPeople | None = None
+) -> tuple[Audience, Condition]:
+    """``measured``, and the condition by which the suppressed were told from the others."""
     total = db.execute(f"SELECT count(*) FROM contact WHERE {where}", tuple(params)).fetchone()[0]
+    gone, values = _suppressed_of(db, total, known)
+    found = db.execute(f"SELECT count(*) FROM contact WHERE ({where}) AND {gone}", (*params, *values))
+    return Audience(total, found.fetchone()[0]), (gone, values)
+
+
+def _suppressed_of(db: sqlite3.Connection, total: int, known: SuppressedPeople | None) -> Condition:
+    """That somebody is suppressed, asked in the cheapest way for an audience of that size."""
     if db.execute("SELECT NOT EXISTS (SELECT 1 FROM suppression)").fetchone()[0]:
-        return Audience(total, 0)
-    condition, values = suppressed(db, total, known)
-    found = db.execute(f"SELECT count(*) FROM contact WHERE ({where}) AND {condition}", (*params, *values))
-    return Audience(total, found.fetchone()[0])
-
-
-def suppressed(
-    db: sqlite3.Connection, total: int, known: SuppressedPeople | None = None
-) -> tuple[str, tuple[object, ...]]:
-    """A condition over ``contact`` with its parameters, the cheapest for an audience of that size."""
+        return NOBODY
     if known is not None and total > VERY_MANY:
         return "contact.id IN (SELECT value FROM json_each(?))", (known.ids(db),)
     return _suppressed(db), ()

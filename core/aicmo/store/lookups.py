@@ -19,6 +19,7 @@ from aicmo.store.selection import Selection
 
 OUTCOMES = ("found", "no_match", "failed", "unknown")
 """What can become of a question. ``failed``: provably not done, and not paid for."""
+_IDS_AT_ONCE = 500
 
 
 class Asked(NamedTuple):
@@ -220,14 +221,10 @@ def put_verdicts(db: sqlite3.Connection, given: Mapping[int, Verdict]) -> None:
     )
 
 
-def spent(db: sqlite3.Connection) -> dict[str, int]:
-    """What all questions together cost, in thousandths of a credit, by provider."""
-    return dict(db.execute("SELECT provider, sum(millicredits) FROM lookup GROUP BY provider ORDER BY provider"))
-
-
-def chunks(ids: Sequence[int], size: int = 500) -> Iterator[Sequence[int]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """``ids`` in parts of a size that one statement takes at once."""
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[start : start + _IDS_AT_ONCE]
 
 
 def _json(ids: Iterable[int]) -> str:

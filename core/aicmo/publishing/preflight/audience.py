@@ -14,14 +14,14 @@ from difflib import get_close_matches
 from functools import cache
 
 from aicmo.clock import parse_rfc3339
-from aicmo.errors import AicmoError
+from aicmo.errors import AicmoError, VerbHint
 from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.email.templates import ALWAYS_GIVEN
 from aicmo.publishing.preflight.report import KINDS, Look, Problem, problem
 from aicmo.publishing.preflight.words import TOKEN
 from aicmo.store import audience_checks
 from aicmo.store.audience_checks import Before, Lacking
-from aicmo.store.audiences import CONTACT_FIELDS, Audience
+from aicmo.store.audiences import CONTACT_FIELDS, NOBODY, Audience, Condition
 from aicmo.text import shown
 
 PEOPLE_NAMED = 5
@@ -62,7 +62,7 @@ class Whom:
     params: Sequence[object]
     query: str
     size: Audience
-    suppressed: tuple[str, Sequence[object]] = ("FALSE", ())
+    suppressed: Condition = NOBODY
     """The condition that somebody is."""
 
     @property
@@ -178,7 +178,9 @@ def _people(count: int) -> str:
 def size_problems(whom: Whom) -> list[Problem]:
     total, suppressed = whom.size.total, whom.size.suppressed
     if total == 0:
-        return [problem("empty_audience", "Nobody matches the audience.", "See who would: aicmo contact list QUERY")]
+        return [
+            problem("empty_audience", "Nobody matches the audience.", VerbHint("See who would", "contact list QUERY"))
+        ]
     if suppressed == total:
         hint = "Who opted out or bounced is not written to again. Choose another audience."
         return [problem("all_suppressed", "Everybody in the audience is suppressed.", hint, count=total)]
@@ -190,9 +192,9 @@ def size_problems(whom: Whom) -> list[Problem]:
 
 
 def address_problems(db: sqlite3.Connection, whom: Whom, domains: Sequence[tuple[str, int]]) -> list[Problem]:
-    """``domains`` with how many people each, as the store counts them."""
+    """``domains`` with how many people each, as the store counts them: at least ``disposable_domains``."""
     problems = []
-    thrown_away = [(domain, count) for domain, count in domains if domain in _disposable()]
+    thrown_away = [(domain, count) for domain, count in domains if domain in disposable_domains()]
     if thrown_away:
         count = sum(people for _, people in thrown_away)
         names = [domain for domain, _ in thrown_away]
@@ -217,7 +219,7 @@ def _more(count: int, people: Collection[str]) -> str:
 
 
 @cache
-def _disposable() -> frozenset[str]:
+def disposable_domains() -> frozenset[str]:
     """Some 10,000 domains of services that give addresses for minutes, as disposable-email-domains lists them."""
     from disposable_email_domains import blocklist
 

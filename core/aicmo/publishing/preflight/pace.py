@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+from aicmo.publishing.moments import told_day, told_moment
 from aicmo.publishing.preflight.report import Look, Problem, problem
 from aicmo.publishing.sending.allowance import SPANS_S, Account, allowance
 
@@ -27,7 +28,7 @@ class Plan:
     """Messages."""
     accounts: Sequence[Account]
     domains: Sequence[tuple[str, int]]
-    """Receiving domains with how many of them."""
+    """Receiving domains with how many of them: at least Gmail's, and those that have a cap."""
     caps: Mapping[str, Mapping[str, int]]
     """Receiving domain (``*``: each other one) -> window -> how many may leave in it."""
     now: datetime
@@ -68,7 +69,7 @@ def pace_problems(plan: Plan, *, one_click: bool) -> tuple[list[Problem], list[L
         hint = (
             "Those who come last read it that late. Choose a smaller audience, or another limit in the configuration."
         )
-        problems.append(problem("takes_days", f"{said}, until {last.astimezone(plan.zone):%a %d %b}.", hint))
+        problems.append(problem("takes_days", f"{said}, until {told_day(last, plan.now, plan.zone)}.", hint))
     gmail = sum(people for domain, people in plan.domains if domain in GMAIL)
     a_day = min([gmail, *([max(reckoned.per_day, default=0)] if reckoned.days != 1 else [])])
     if a_day > BULK_A_DAY and not one_click:
@@ -109,9 +110,8 @@ def schedule_problems(plan: Plan, *, slow: bool) -> tuple[list[Problem], list[Lo
     local = plan.at.astimezone(plan.zone) if plan.at else None
     if plan.at is not None and local is not None:
         if plan.at <= plan.now:
-            problems.append(
-                problem("past_start", f"{local:%a %d %b %H:%M} has passed.", "Choose a time to come, or start it now.")
-            )
+            text = f"{told_moment(plan.at, plan.now, plan.zone)} has passed."
+            problems.append(problem("past_start", text, "Choose a time to come, or start it now."))
         if not plan.chosen_hours and local.hour not in NIGHT:
             text = f"It begins at {local:%H:%M}, when most people sleep."
             problems.append(problem("at_night", text, "Choose an hour of the day, or give the campaign hours."))
@@ -122,11 +122,11 @@ def schedule_problems(plan: Plan, *, slow: bool) -> tuple[list[Problem], list[Lo
             )
     if (plan.at is not None or slow) and (plan.ran_at is None or plan.now - plan.ran_at > RUNS_EVERY):
         seen = (
-            f"was last seen on {plan.ran_at.astimezone(plan.zone):%d %b %H:%M}"
+            f"was last seen on {told_moment(plan.ran_at, plan.now, plan.zone)}"
             if plan.ran_at
             else "was never seen here"
         )
         text = f"Nothing sends it while the app is closed: aicmo run {seen}."
         hint = "Let cron or a timer run it every few minutes (docs/sending.md), or keep the app open until it is done."
         problems.append(problem("nobody_runs", text, hint))
-    return problems, [Look("schedule", f"{local:%a %d %b %H:%M}")] if local else []
+    return problems, [Look("schedule", told_moment(plan.at, plan.now, plan.zone))] if plan.at is not None else []

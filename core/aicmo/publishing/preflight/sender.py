@@ -10,20 +10,23 @@ from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.preflight.report import Look, Problem, problem
 from aicmo.text import shown
 
-_REFUSING = frozenset("gmail.com googlemail.com yahoo.com aol.com ymail.com rocketmail.com icloud.com mail.ru".split())
-"""Mail services whose DMARC, or whose own rules, turn away what claims to be from them and is not. Google's is in
-https://support.google.com/a/answer/14229414 ("don't impersonate Gmail From: headers"); the others publish p=reject or
-p=quarantine."""
+_REFUSING = frozenset(
+    "gmail.com googlemail.com yahoo.com ymail.com rocketmail.com aol.com icloud.com me.com mac.com mail.ru".split()
+)
+"""Mail services whose DMARC, or whose own rules, turn away what claims to be from them and is not.
+
+Google: "don't impersonate Gmail From: headers" (https://support.google.com/a/answer/81126). Apple: p=quarantine
+(https://support.apple.com/en-us/102322). Yahoo, AOL and mail.ru: p=reject (spamresource.com, April 2014, October 2015;
+mail.ru's postmaster pages).
+"""
 _ITS_SERVERS = {
     "googlemail.com": "gmail.com",
     "ymail.com": "yahoo.com",
     "rocketmail.com": "yahoo.com",
     "icloud.com": "me.com",
-    "hotmail.com": "office365.com",
-    "live.com": "office365.com",
-    "outlook.com": "office365.com",
+    "mac.com": "me.com",
 }
-"""Mail service -> the registrable domain of its servers, where that is another one."""
+"""Of them -> the registrable domain of its servers, where that is another one."""
 _MADE_UP = ("example", "test", "invalid", "localhost", "local", "internal", "example.com", "example.net", "example.org")
 """Names that nobody can own: kept for examples, tests and inner networks (RFC 2606, RFC 6761, RFC 6762)."""
 _NO_REPLY = ("noreply", "no-reply", "donotreply", "do-not-reply", "no_reply")

@@ -26,17 +26,22 @@ ASKED_FOR_S = 5.0
 """All questions of one check together."""
 _INCLUDES = {
     "gmail.com": "_spf.google.com",
-    "google.com": "_spf.google.com",
     "office365.com": "spf.protection.outlook.com",
     "outlook.com": "spf.protection.outlook.com",
-    "sendgrid.net": "sendgrid.net",
-    "mailgun.org": "mailgun.org",
-    "amazonaws.com": "amazonses.com",
-    "postmarkapp.com": "spf.mtasv.net",
-    "mailjet.com": "spf.mailjet.com",
     "fastmail.com": "spf.messagingengine.com",
 }
-"""Registrable domain of a mail server's name -> what that service asks its customers to include, as its manual says."""
+"""Registrable domain of a mail server's name -> what that mailbox service asks its customers to include.
+
+Sources: https://support.google.com/a/answer/33786; Microsoft Learn, "Set up SPF to identify valid email sources for
+your Microsoft 365 domain"; Fastmail's help, "Manual DNS configuration".
+"""
+_BOUNCING_ELSEWHERE = frozenset("amazonaws.com mailgun.org mailjet.com postmarkapp.com sendgrid.net".split())
+"""Services that take bounces themselves, at a name of their own or one that their customer gave them. Receivers ask
+that one for SPF (RFC 7208 2.4), so what stands at the sender's domain says nothing of such mail.
+
+Sources: https://postmarkapp.com/blog/why-we-no-longer-ask-for-spf-records; Amazon SES, "Using a custom MAIL FROM
+domain"; SendGrid, "Automated Security Explained"; Mailjet's blog on DMARC, 2026. Of Mailgun others report it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +137,19 @@ def _tell_silence(found: _Found, silent: dict[str, Exception]) -> None:
 
 
 async def _spf(names: Names, of: Alignment) -> tuple[Policy, dict[str, list[IpAddress]]]:
-    hosts = asyncio.gather(*(names.addresses(host) for host in of.servers))
+    asked = [host for host in of.servers if not _bounces_elsewhere(host)]
+    hosts = asyncio.gather(*(names.addresses(host) for host in asked))
     policy, addresses = await asyncio.gather(spf.read_policy(names, of.domain), hosts)
-    return policy, dict(zip(of.servers, addresses, strict=True))
+    return policy, dict(zip(asked, addresses, strict=True))
 
 
 def _tell_spf(found: _Found, of: Alignment, policy: Policy, servers: dict[str, list[IpAddress]]) -> bool | None:
-    """Whether mail through every server passes; ``None`` where that cannot be told."""
+    """Whether mail through every server passes; ``None`` where that cannot be told. ``servers`` are those of whose mail
+    the domain itself is asked."""
+    elsewhere = [host for host in of.servers if host not in servers]
+    if policy.records == 0 and elsewhere and not servers:
+        found.good("SPF", _asked_elsewhere(elsewhere))
+        return None
     wanted = [f"include:{_include(host)}" for host in servers if _include(host)]
     terms = " ".join(dict.fromkeys(wanted)) or "include:… (your provider's manual names it)"
     if policy.records == 0:
@@ -155,7 +166,7 @@ def _tell_spf(found: _Found, of: Alignment, policy: Policy, servers: dict[str, l
             else f"Mend the TXT record at {of.domain} that begins with v=spf1; receivers take no notice of it as it is."
         )
         found.bad("spf_broken", f"The SPF of {of.domain} is broken: {policy.fault}.", hint)
-        return False
+        return False if servers else None
     if policy.open_to_all:
         hint = f"End the TXT record at {of.domain} with ~all instead of +all."
         found.bad("spf_open", f"The SPF of {of.domain} lets everybody send for it (+all).", hint)
@@ -173,9 +184,16 @@ def _tell_spf(found: _Found, of: Alignment, policy: Policy, servers: dict[str, l
                 "spf=pass in its Authentication-Results.",
             )
     lookups = "1 look-up" if policy.lookups == 1 else f"{policy.lookups} look-ups"
-    found.good("SPF", f"one record, {lookups} of {spf.MOST_LOOKUPS}")
+    aside = f"; {_asked_elsewhere(elsewhere)}" if elsewhere else ""
+    found.good("SPF", f"one record, {lookups} of {spf.MOST_LOOKUPS}{aside}")
     said = set(results.values())
-    return True if said == {"pass"} else False if said & {"fail", "softfail", "neutral"} else None
+    if said & {"fail", "softfail", "neutral"}:
+        return False
+    return True if said == {"pass"} and not elsewhere else None
+
+
+def _asked_elsewhere(hosts: list[str]) -> str:
+    return f"mail by {' and '.join(hosts)} bounces to the service, whose name is asked; DKIM has to speak for yours"
 
 
 def _result(policy: Policy, host: str, addresses: list[IpAddress]) -> str:
@@ -189,6 +207,10 @@ def _result(policy: Policy, host: str, addresses: list[IpAddress]) -> str:
 
 def _include(host: str) -> str:
     return _INCLUDES.get(registrable(host.lower()), "")
+
+
+def _bounces_elsewhere(host: str) -> bool:
+    return registrable(host.lower()) in _BOUNCING_ELSEWHERE
 
 
 # --- DKIM -------------------------------------------------------------------------------------------------------------
@@ -277,15 +299,16 @@ def _tell_dmarc(found: _Found, of: Alignment, wanted: Dmarc, spf_holds: bool | N
     signed_for = of.dkim_domain or of.domain
     if dkim_holds and wanted.strict_dkim and signed_for != of.domain:
         dkim_holds = False
-    if wanted.policy != "none" and spf_holds is False and dkim_holds is not True:
+    if wanted.asks != "none" and spf_holds is False and dkim_holds is not True:
         sure = "will" if dkim_holds is False else "may"
         found.bad(
             "dmarc_refuses",
-            f"{of.domain} asks receivers to {wanted.policy} what neither SPF nor DKIM speaks for, and this mail {sure} "
+            f"{of.domain} asks receivers to {wanted.asks} what neither SPF nor DKIM speaks for, and this mail {sure} "
             "be such.",
             "Mend SPF or DKIM first; a test to yourself shows dmarc=pass in its Authentication-Results.",
         )
     share = f", {wanted.percent} %" if wanted.percent != 100 else ""
+    share += ", being tested" if wanted.tested else ""
     blind = "" if wanted.reports_to else ", nobody gets reports"
     found.good("DMARC", f"p={wanted.policy}{share}{blind}")
 

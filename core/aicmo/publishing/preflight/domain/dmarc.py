@@ -1,4 +1,9 @@
-"""What receivers are asked to do with mail that only pretends to come from a domain (DMARC, RFC 7489)."""
+"""What receivers are asked to do with mail that only pretends to come from a domain (DMARC).
+
+RFC 9989 took the place of RFC 7489 in May 2026. What the older one alone knows (``pct``) is read as well, because many
+receivers still do. The organisation is told by the list of public suffixes: the newer walk up the tree of names finds
+another one only where a registry or a deep subdomain publishes records of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from aicmo.crm.domains import registrable
 from aicmo.publishing.preflight.domain.names import Names
 
 POLICIES = ("none", "quarantine", "reject")
+_MILDER = {"reject": "quarantine", "quarantine": "none", "none": "none"}
 _REPORT_TO = re.compile(r"mailto:[^@\s,!]+@[^@\s,!]+(![0-9]+[kmgt]?)?", re.IGNORECASE)
 
 
@@ -21,16 +27,22 @@ class Dmarc:
     policy: str = ""
     """``none``, ``quarantine`` or ``reject``; what holds for the domain itself."""
     percent: int = 100
+    tested: bool = False
+    """``t=y``: receivers are asked to do less than ``policy`` says."""
     strict_dkim: bool = False
-    strict_spf: bool = False
     reports_to: tuple[str, ...] = ()
     records: int = 0
     fault: str = ""
     """Why receivers will take no notice of it."""
 
+    @property
+    def asks(self) -> str:
+        """What is to be done: ``policy``, or while it is tested the one before it."""
+        return _MILDER[self.policy] if self.tested else self.policy
+
 
 async def read_dmarc(names: Names, domain: str) -> Dmarc:
-    """The record of ``domain``, or else of its organisation (RFC 7489 6.6.3). Raises what ``Names`` raises."""
+    """The record of ``domain``, or else of its organisation. Raises what ``Names`` raises."""
     organisation = registrable(domain)
     for where in dict.fromkeys((domain, organisation)):
         records = [each for each in await names.texts(f"_dmarc.{where}") if each.lower().startswith("v=dmarc1")]
@@ -58,8 +70,8 @@ def _parsed(record: str, where: str, *, inherited: bool) -> Dmarc:
         where,
         policy,
         int(tags.get("pct", "100")),
+        tags.get("t", "n").lower() == "y",
         tags.get("adkim", "r").lower() == "s",
-        tags.get("aspf", "r").lower() == "s",
         reports,
         records=1,
     )
