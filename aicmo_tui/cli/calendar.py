@@ -59,6 +59,7 @@ def _record(entry: Entry) -> dict[str, Any]:
         "campaign_id": entry.campaign_id or None,
         "step": entry.step if entry.campaign_id else None,
         "email": entry.email or None,
+        "cause": entry.cause or None,
     }
 
 

@@ -22,6 +22,7 @@ from aicmo.text import one_line, plain
 
 Row = Mapping[str, Any]
 _MOMENT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+BAR_CELLS = 24
 WIDEST = 60
 """Cells of a column of text; what is wider ends in an ellipsis. JSON and CSV are never cut."""
 NARROWEST = 12
@@ -61,7 +62,7 @@ def say(text: str) -> None:
 def error(document: Mapping[str, Any], as_json: bool) -> None:
     """An error: one JSON object on stderr, or a sentence and what to do about it."""
     if as_json:
-        print(json.dumps({"error": document}, ensure_ascii=False), file=sys.stderr)
+        print(_dumps({"error": document}), file=sys.stderr)
         return
     say(f"aicmo: {one_line(str(document['message']))}")
     if document.get("query"):
@@ -116,9 +117,9 @@ def rows(found: Iterable[Row], form: Form, columns: Sequence[str], *, empty: str
             _table(list(picked), form.fields or columns, empty, numbers)
 
 
-def progress_bar(done: int, total: int, *, width: int = 24) -> str:
-    filled = width * done // total if total else 0
-    return "█" * filled + "░" * (width - filled)
+def progress_bar(done: int, total: int) -> str:
+    filled = BAR_CELLS * done // total if total else 0
+    return "█" * filled + "░" * (BAR_CELLS - filled)
 
 
 def _picked(row: Row, fields: Sequence[str]) -> Row:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from aicmo.crm import Contact
-    from aicmo.store.changes import Kept
+    from aicmo.store.undoing import Kept
     from aicmo_tui.cli.verb import Run
 
 QUERY = (

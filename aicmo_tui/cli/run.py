@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aicmo_tui.cli import output
-from aicmo_tui.cli.sending import look_for_evidence, opt_outs_told, outcomes, run_record, stoppable, waiting_told
+from aicmo_tui.cli.sending import look_for_evidence, opt_outs_told, run_record, stoppable, unread_told, waiting_told
 from aicmo_tui.cli.verb import Run, run_async, verb
 
 if TYPE_CHECKING:
@@ -32,26 +32,7 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
     from aicmo.publishing.sending.outbox import STOPPED_BY_HAND
 
     if run.dry_run:
-        with run.open_workspace() as workspace:
-            due, beginning = workspace.publishing.due_now()
-            looking = workspace.publishing.looks_due()
-            copied = workspace.publishing.looks_copied()
-        record = {
-            "schema": "aicmo.run/1",
-            "status": "dry_run",
-            "due": due,
-            "beginning": beginning,
-            "looking": looking,
-            "warnings": [copied] if copied else [],
-        }
-        messages = "1 message is due" if due == 1 else f"{due:,} messages are due"
-        campaigns = "1 scheduled campaign" if beginning == 1 else f"{beginning:,} scheduled campaigns"
-        told = [f"{messages}, {campaigns} would begin."]
-        if looking:
-            told.append(f"{looking:,} that may or may not have gone would be looked for.")
-        if copied:
-            told.append(f"▲ {copied}")
-        output.document(record, run.form, told)
+        _would_do(run)
         return 0
 
     async def tick() -> tuple[OptOutReport, RunReport, EvidenceReport]:
@@ -64,7 +45,7 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
                 return left, report, await look_for_evidence(workspace, report)
 
     left, report, evidence = run_async(tick())
-    counted = ", ".join(f"{name} {count:,}" for name, count in outcomes(report).items())
+    counted = ", ".join(f"{name} {count:,}" for name, count in report.counts.items())
     ended = {
         "done": "" if counted else "nothing to do",
         "waiting": waiting_told(report),
@@ -81,3 +62,35 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
     if report.status == "stopped" and report.reason == STOPPED_BY_HAND:
         return Interrupted.exit_code
     return LOCKED if report.status == "locked" and fail_if_locked else 0
+
+
+def _would_do(run: Run) -> None:
+    """In the order in which it would be done. No mailbox and no server is asked."""
+    from aicmo.errors import ConfigInvalid
+
+    with run.open_workspace() as workspace:
+        due, beginning = workspace.publishing.due_now()
+        looking = workspace.publishing.looks_due()
+        warnings = [copied] if (copied := workspace.publishing.looks_copied()) else []
+        try:
+            reading = workspace.publishing.opt_outs().mailboxes()
+        except ConfigInvalid as error:
+            reading, warnings = (), [*warnings, unread_told(error.message)]
+    record = {
+        "schema": "aicmo.run/1",
+        "status": "dry_run",
+        "reading": list(reading),
+        "due": due,
+        "beginning": beginning,
+        "looking": looking,
+        "warnings": warnings,
+    }
+    messages = "1 message is due" if due == 1 else f"{due:,} messages are due"
+    campaigns = "1 scheduled campaign" if beginning == 1 else f"{beginning:,} scheduled campaigns"
+    told = []
+    if reading:
+        told.append(f"First the mail in {' and '.join(reading)} would be read: who opts out there gets nothing more.")
+    told.append(f"{messages}, {campaigns} would begin.")
+    if looking:
+        told.append(f"{looking:,} that may or may not have gone would be looked for.")
+    output.document(record, run.form, [*told, *(f"▲ {each}" for each in warnings)])

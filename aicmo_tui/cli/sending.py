@@ -47,28 +47,23 @@ def run_record(left: OptOutReport, report: RunReport, evidence: EvidenceReport) 
         "status": report.status,
         "reason": report.reason or None,
         "next_at": rfc3339(report.next_at) if report.next_at else None,
-        "counts": outcomes(report),
+        "counts": dict(report.counts),
         "recovered_unknown": report.recovered_unknown,
         "opted_out": left.opted_out,
-        "warnings": [each for each in (report.warning, _unread(left)) if each],
+        "warnings": [each for each in (report.warning, unread_told(left.why_not)) if each],
         "evidence": evidence_record(evidence),
     }
-
-
-def outcomes(report: RunReport) -> dict[str, int]:
-    """What it brought about. Who was put back, untried, still waits: that is nothing."""
-    return {state: count for state, count in report.counts.items() if state != "queued"}
 
 
 def opt_outs_told(left: OptOutReport) -> list[str]:
     """Who left, and why nobody could look; a line each."""
     people = "1 person" if left.opted_out == 1 else f"{left.opted_out:,} people"
     lines = [f"{people} opted out by mail"] if left.opted_out else []
-    return [*lines, f"▲ {_unread(left)}"] if left.why_not else lines
+    return [*lines, f"▲ {unread_told(left.why_not)}"] if left.why_not else lines
 
 
-def _unread(left: OptOutReport) -> str:
-    return f"Not all mail could be read for opt-outs: {left.why_not}" if left.why_not else ""
+def unread_told(why_not: str) -> str:
+    return f"Not all mail could be read for opt-outs: {why_not}" if why_not else ""
 
 
 def waiting_told(report: RunReport) -> str:

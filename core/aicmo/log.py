@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -30,6 +31,19 @@ class _OneLine(logging.Formatter):
         return indent(plain(super().formatException(ei)), "    ")
 
 
+class _File(logging.FileHandler):
+    """What a full disk does not take is left out: a log disturbs nobody's work, and that the disk is full is told by
+    whoever works."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
 def start_log(file: Path, *, level: int = logging.INFO) -> logging.Handler:
     """Write the records of ``aicmo`` to ``file``; the caller takes the handler off again with ``stop_log``."""
     make_private_dir(file.parent)
@@ -38,7 +52,7 @@ def start_log(file: Path, *, level: int = logging.INFO) -> logging.Handler:
         file.replace(file.with_name(file.name + ".1"))
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))
     make_private(file)
-    handler = logging.FileHandler(file, encoding="utf-8")
+    handler = _File(file, encoding="utf-8")
     handler.setFormatter(_OneLine("%(asctime)s %(process)d %(levelname)s %(name)s %(message)s"))
     logger = logging.getLogger("aicmo")
     logger.setLevel(level)

@@ -81,3 +81,17 @@ def test_a_mailbox_that_is_down_is_a_warning_and_the_mail_goes(
     [warning] = ran["warnings"]
     assert warning.startswith("Not all mail could be read for opt-outs: inbox")
     assert f"▲ {warning.partition(':')[0]}" in written_to("run").out
+
+
+def test_a_dry_run_says_which_mail_would_be_read_first_and_reads_none(
+    written_to: CommandLine, sending_home: Path, sandbox: RunningSandbox
+) -> None:
+    assert "would be read" not in written_to("run", "--dry-run").out
+    with_mailbox(sending_home, sandbox)
+    unsubscribes(sending_home, sandbox, "ann")
+    written_to("campaign", "start", 2, "--yes")
+    told = written_to("run", "--dry-run").out.splitlines()
+    assert told[0] == "First the mail in inbox would be read: who opts out there gets nothing more."
+    assert told[1].startswith("2 messages are due")
+    assert written_to("run", "--dry-run", "--json").document["reading"] == ["inbox"]
+    assert written_to("suppression", "list", "--json").document == []

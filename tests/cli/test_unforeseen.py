@@ -89,7 +89,7 @@ def test_an_output_that_cannot_hold_a_letter_gets_its_number(aicmo: CommandLine)
     assert "Zo\\xe9 \\u674e" in done.stdout
 
 
-def test_bytes_that_are_no_text_do_no_harm(aicmo: CommandLine) -> None:
+def test_bytes_that_are_no_text_do_no_harm(aicmo: CommandLine, home: Path) -> None:
     """Such arguments reach Python as lone surrogates."""
     bad = os.fsdecode(b"\xff\xfe")
     aicmo("contact", "add", "a@one.example", "--first-name", f"A{bad}", "--tag", f"t{bad}")
@@ -98,6 +98,27 @@ def test_bytes_that_are_no_text_do_no_harm(aicmo: CommandLine) -> None:
     ]
     assert aicmo("contact", "show", bad, "--json", code=3).error["message"]
     assert aicmo("contact", "import", f"{bad}.csv", "--json", code=3).error["message"]
+    body = home / "body.md"
+    body.write_text("Hello\n")
+    aicmo("content", "create", "--title", "T", "--body", body, "--subject", f"S{bad}")
+    aicmo("campaign", "create", "--name", f"N{bad}", "--content", 1, "--to", f"A{bad}", "--exclude", f"B{bad}")
+    aicmo("campaign", "edit", 1, "--to", f"C{bad}")
+    shown = aicmo("campaign", "show", 1, "--json").document
+    assert (shown["name"], shown["to"], shown["exclude"]) == ("N", "C", "B")
+    assert aicmo("campaign", "deliveries", 1, "--find", bad, "--json").document == []
+
+
+@pytest.mark.parametrize("query", ["\u200b", "\x01 \ufeff", os.fsdecode(b"\xff")])
+def test_a_query_of_which_nothing_can_be_read_is_not_everybody(query: str, aicmo: CommandLine) -> None:
+    aicmo("contact", "add", "a@one.example")
+    for words in (["contact", "delete", query], ["campaign", "create", "--name", "N", "--content", 1, "--to", query]):
+        assert "Nothing in the query can be read" in aicmo(*words, "--yes", "--json", code=6).error["message"]
+
+
+def test_an_error_in_json_holds_no_character_that_acts(aicmo: CommandLine) -> None:
+    answer = aicmo("campaign", "deliveries", 1, "--state", "\u202esent\x1b[31m", "--json", code=6)
+    assert answer.err.isascii() and "\x1b" not in answer.err
+    assert "sent" in answer.error["message"]
 
 
 def test_no_color_holds_for_whatever_colours(aicmo: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:

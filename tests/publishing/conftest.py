@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import pytest
 from aicmo.config import Config
 from aicmo.paths import Paths
 from aicmo.publishing import Draft, PublishingCampaign
-from aicmo.sandbox import RunningSandbox, start_sandbox
+from aicmo.sandbox import PASSWORD, USER, RunningSandbox, start_sandbox
 from aicmo.workspace import Workspace, open_workspace
 
 SENDER = {"name": "Ada Lovelace", "email": "ada@example.com", "postal_address": "1 Analytical Way, London"}
+PATIENCE_S = 30.0
+"""What has not come by then never comes."""
 DRAFT = Draft("News for {{ first_name | default('you') }}", "Hello {{ first_name | default('there') }}")
 
 
@@ -51,6 +55,16 @@ def config_for(sandbox: RunningSandbox, *servers: str, sender: dict[str, str] = 
     )
 
 
+def with_mailbox(config: Config, sandbox: RunningSandbox, *, mailboxes: int = 1, **changed: Any) -> Config:
+    """The same with the sandbox's mailbox for replies, named so many times; ``changed`` are settings of it."""
+    inbox = {"kind": "imap", "host": "127.0.0.1", "port": sandbox.imap.port, "security": "none"}
+    inbox |= {"username": USER, "password": PASSWORD, "timeout_seconds": 5} | changed
+    said = config.model_dump(exclude_unset=True)
+    said["chains"]["reply_fetching"] = ["inbox"] * mailboxes
+    said["providers"]["inbox"] = inbox
+    return Config.model_validate(said)
+
+
 OpenWorkspace = Callable[..., Workspace]
 
 
@@ -77,3 +91,15 @@ def started_campaign(workspace: Workspace, people: int | list[str], draft: Draft
     content = workspace.contents.create("email", "News", draft)
     campaign = workspace.publishing.create_campaign("News", content.id, "")
     return workspace.publishing.start(campaign.id, approve=True)
+
+
+def received(sandbox: RunningSandbox) -> Counter[str]:
+    """How many messages have come, by address."""
+    return Counter(mail.rcpt_to[0] for mail in sandbox.received())
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait until ``true`` is. Raises ``TimeoutError``."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():
+            await asyncio.sleep(0.005)

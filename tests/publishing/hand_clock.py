@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aicmo.clock import SystemClock
 from aicmo.config import Config
 from aicmo.paths import Paths
 from aicmo.publishing.sending.outbox import RunReport
@@ -19,6 +20,15 @@ from .conftest import config_for
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 """A Monday."""
+
+
+class Movable(SystemClock):
+    """The real clock, set forward or back as a test says. What is measured runs on, as it does on a computer."""
+
+    ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
 
 
 class HandClock:
@@ -53,10 +63,10 @@ def open_there(folder: Path, config: Config, clock: HandClock) -> Workspace:
     return open_workspace(Paths(folder / "config.toml", folder / "data"), config, clock=clock)
 
 
-async def run_once(workspace: Workspace) -> RunReport:
-    """What ``aicmo run`` does, without waiting for anything that is later."""
+async def run_once(workspace: Workspace, **options: float) -> RunReport:
+    """What ``aicmo run`` does, without waiting for anything that is later; ``options`` are those of ``Outbox.run``."""
     try:
-        return await workspace.publishing.outbox().run()
+        return await workspace.publishing.outbox().run(**options)
     finally:
         for provider in workspace.chain("email_sending").providers:
             await provider.close()

@@ -69,14 +69,23 @@ def campaign(workspace: Workspace, name: str, status: CampaignStatus, **columns:
     return workspace.db.write(write)
 
 
-def deliver(workspace: Workspace, campaign_id: int, state: str, *, at: datetime | None = None, cause: str = "") -> None:
+def deliver(
+    workspace: Workspace,
+    campaign_id: int,
+    state: str,
+    *,
+    at: datetime | None = None,
+    cause: str = "later",
+    attempts: int = 1,
+) -> None:
     """One more delivery of the campaign, in that state; deferred until ``at``."""
 
     def write(db):
         (number,) = db.execute("SELECT count(*) FROM delivery WHERE campaign_id = ?", (campaign_id,)).fetchone()
         db.execute(
-            "INSERT INTO delivery (campaign_id, address, state, retry_at, cause, at) VALUES (?, ?, ?, ?, ?, ?)",
-            (campaign_id, f"p{number}@acme.example", state, rfc3339(at) if at else None, cause, rfc3339(NOW)),
+            """INSERT INTO delivery (campaign_id, address, state, retry_at, cause, attempts, at)
+               VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            (campaign_id, f"p{number}@acme.example", state, rfc3339(at) if at else None, cause, attempts, rfc3339(NOW)),
         )
 
     workspace.db.write(write)
@@ -120,6 +129,25 @@ def test_what_was_put_off_is_one_line_a_day_at_the_time_of_the_first(workspace: 
         "24 News: 1 person tried again",
     ]
     assert agenda.look(*MONTH).of(date(2026, 11, 23))[0].at == NOW + timedelta(hours=26)
+
+
+def test_who_was_never_tried_is_told_with_what_they_wait_for(workspace: Workspace) -> None:
+    running = campaign(workspace, "News", CampaignStatus.RUNNING, started_at=rfc3339(NOW))
+    for cause in ("hours", "hours", "limit", "frequency", "throttled", "variant"):
+        deliver(workspace, running, "deferred", at=NOW + timedelta(hours=26), cause=cause, attempts=0)
+    for cause in ("hours", "throttled"):  # greylisted before, and refused itself
+        deliver(workspace, running, "deferred", at=NOW + timedelta(hours=26), cause=cause, attempts=1)
+    agenda = Agenda(workspace.db, Standing(), zone=UTC)
+    assert sorted(told(agenda)[1:]) == [
+        "23 News: 1 person when a limit leaves room",
+        "23 News: 1 person when the receiving side takes more",
+        "23 News: 1 person who had enough mail until then",
+        "23 News: 1 person whose variant goes then",
+        "23 News: 2 people tried again",
+        "23 News: 2 people when the hours for sending begin",
+    ]
+    names = [line for line in agenda.calendar().splitlines() if line.startswith("UID:")]
+    assert len(names) == len(set(names)) == 6
 
 
 def test_what_should_have_been_done_is_to_be_done_today(workspace: Workspace) -> None:

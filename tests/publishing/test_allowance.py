@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aicmo.gateways.providers.smtp import SmtpSettings
 from aicmo.gateways.settings import warm_up_caps
+from aicmo.gateways.smtp_settings import SmtpSettings
 from aicmo.publishing.sending.allowance import Account, Allowance, allowance
 
 RECKONED = [

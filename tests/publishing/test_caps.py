@@ -223,3 +223,54 @@ async def test_processes_that_take_turns_count_each_others_messages(tmp_path: Pa
     assert sent == [5, 0, 3, 0, 5]
     assert len(sandbox.received()) == 13
     await workspace.aclose()
+
+
+@pytest.mark.parametrize(
+    ("began", "again"),
+    [
+        # Growth at midnight comes before the first of today is a day old.
+        (NOON, NOON.replace(hour=0) + timedelta(days=1)),
+        # One that begins at midnight is refused until the next one, and not for longer.
+        (NOON.replace(hour=0), NOON.replace(hour=0) + timedelta(days=1)),
+    ],
+    ids=["at noon", "at midnight"],
+)
+async def test_a_warm_up_whose_cap_is_used_up_says_the_first_moment_at_which_there_is_room(
+    tmp_path: Path, sandbox: RunningSandbox, began: datetime, again: datetime
+) -> None:
+    clock = HandClock(began)
+    config = config_with(sandbox, "smtp-a", warm_up=[4, 8], limits={"day": 20})
+    workspace = open_there(tmp_path, config, clock)
+    started_campaign(workspace, 30)
+    report = await run_once(workspace)
+    assert (report.counts["sent"], report.next_at) == (4, again)
+    for moment, sent in ((again - timedelta(seconds=1), 0), (again, 4 if began is NOON else 8)):
+        clock.at = moment
+        later = open_there(tmp_path, config, clock)
+        assert (await run_once(later)).counts.get("sent", 0) == sent, moment
+        await later.aclose()
+    workspace.close()
+
+
+async def test_a_warm_up_that_does_not_grow_waits_until_the_first_is_a_day_old(
+    tmp_path: Path, sandbox: RunningSandbox
+) -> None:
+    """The last cap of the table was had already: at midnight nothing changes."""
+    clock = HandClock()
+    config = config_with(sandbox, "smtp-a", warm_up=[4, 4], connections=1)
+    workspace = open_there(tmp_path, config, clock)
+    started_campaign(workspace, 30)
+    report = await run_once(workspace)
+    assert (report.counts["sent"], report.next_at) == (4, NOON + timedelta(days=1))
+    workspace.close()
+
+
+async def test_of_several_limits_that_are_reached_the_one_that_holds_longest_is_named(
+    tmp_path: Path, sandbox: RunningSandbox
+) -> None:
+    config = config_with(sandbox, "smtp-a", limits={"second": 3, "day": 3})
+    workspace = open_there(tmp_path, config, HandClock())
+    started_campaign(workspace, 4)
+    report = await run_once(workspace)
+    assert report.next_at == NOON + timedelta(days=1), "not in a second"
+    workspace.close()

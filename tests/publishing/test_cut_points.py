@@ -60,8 +60,9 @@ def kill(now, *requests):
 
 def writing(db, together, *rest, **named):
     kill("before", *together)
-    write_down(db, together, *rest, **named)
+    told = write_down(db, together, *rest, **named)
     kill("within", *together)
+    return told
 
 
 def telling(request):

@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-from aicmo.clock import SystemClock
-from aicmo.config import Config
 from aicmo.errors import IllegalTransition, NotFound
 from aicmo.paths import Paths
 from aicmo.publishing import Counts, State
@@ -27,44 +25,28 @@ from aicmo.store import deliveries, unknown
 from aicmo.store.unknown import InDoubt
 from aicmo.workspace import Workspace, open_workspace
 
-from .conftest import config_for, started_campaign
+from .conftest import config_for, started_campaign, with_mailbox
+from .hand_clock import Movable
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-
-
-class Later(SystemClock):
-    """The real clock, set forward by as much as a test says."""
-
-    ahead = timedelta()
-
-    def now(self) -> datetime:
-        return super().now() + self.ahead
 
 
 Open = Callable[..., Awaitable[Workspace]]
 
 
 @pytest.fixture
-def clock() -> Later:
-    return Later()
+def clock() -> Movable:
+    return Movable()
 
 
 @pytest.fixture
-async def opened(sandbox: RunningSandbox, tmp_path: Path, clock: Later) -> AsyncIterator[Open]:
+async def opened(sandbox: RunningSandbox, tmp_path: Path, clock: Movable) -> AsyncIterator[Open]:
     """``await opened()`` is a workspace with a mailbox, whose settings may be changed; all are on the same store."""
     async with AsyncExitStack() as stack:
 
         async def open_it(*, mailboxes: int = 1, **changed: Any) -> Workspace:
             sending = config_for(sandbox, "smtp-a", connections=1, final_reply_seconds=5)
-            inbox = {"kind": "imap", "host": "127.0.0.1", "port": sandbox.imap.port, "security": "none"}
-            inbox |= {"username": USER, "password": PASSWORD, "timeout_seconds": 5} | changed
-            config = Config.model_validate(
-                {
-                    "sender": sending.sender.model_dump(),
-                    "chains": dict(sending.chains) | {"reply_fetching": ["inbox"] * mailboxes},
-                    "providers": dict(sending.providers) | {"inbox": inbox},
-                }
-            )
+            config = with_mailbox(sending, sandbox, mailboxes=mailboxes, **changed)
             paths = Paths(tmp_path / "config.toml", tmp_path / "data")
             return await stack.enter_async_context(open_workspace(paths, config, clock=clock))
 
@@ -258,7 +240,7 @@ async def test_what_one_process_has_seen_to_another_does_not_set_back(opened: Op
     assert workspace.db.read(unknown.seen_to) == (NOW, 5)
 
 
-async def test_between_two_moments_nobody_is_asked(opened: Open, sandbox: RunningSandbox, clock: Later) -> None:
+async def test_between_two_moments_nobody_is_asked(opened: Open, sandbox: RunningSandbox, clock: Movable) -> None:
     workspace = await opened()
     campaign = await sent_with_lost_replies(workspace, sandbox, 1)
     asked = []

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from aicmo.publishing.email import headers, message
 from aicmo.publishing.email.headers import HeaderMismatch
 from aicmo.publishing.email.links import LinkRules
-from aicmo.publishing.email.message import HEADERS, BuiltMessage, SenderIdentity
+from aicmo.publishing.email.message import HEADERS, BuiltMessage, MessageBuilder, Recipient, SenderIdentity
 from aicmo.publishing.email.rules import MessageRules
 from aicmo.store.contents import Draft
 from aicmo.text import one_line
-from tests.publishing.letters import PAGE, as_sent, built, read_strictly
+from tests.publishing.letters import ADA, DRAFT, NOW, PAGE, as_sent, built, read_strictly
 
 POLICIES = (email.policy.default, email.policy.SMTP, email.policy.compat32)
 NAMES = [name.decode() for name in HEADERS]
@@ -153,6 +153,15 @@ def test_without_the_encoders_guard_the_check_stops_the_message(monkeypatch: pyt
     monkeypatch.setattr(message, "unstructured", lambda text, name: f"{value}{text}")
     with pytest.raises(HeaderMismatch):
         built(first_name="Jane")
+
+
+def test_every_message_is_compared_with_what_was_meant_not_only_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    builder = MessageBuilder(DRAFT, ADA, "News")
+    jane = Recipient("jane@acme.example", {"first_name": "Jane"}, "1.7.abc")
+    builder.build(jane, NOW)
+    monkeypatch.setattr(message, "unstructured", lambda text, name: f"{BREAK}{text}")
+    with pytest.raises(HeaderMismatch, match="would have changed the message's headers"):
+        builder.build(jane, NOW)
 
 
 def test_without_both_guards_a_header_would_be_injected(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,20 @@ def test_a_senders_address_that_cannot_be_used_is_refused_at_once(sender: str) -
             MessageBuilder(DRAFT, identity, "News")
 
 
+@pytest.mark.parametrize(
+    "links",
+    [
+        LinkRules(unsubscribe_url="https://x.example/{token}>\r\nBcc: x@evil.example"),
+        LinkRules(unsubscribe_url="https://x.example/{token}\nBcc: x@evil.example"),
+        LinkRules(unsubscribe_email="u+{token}@x.example>\r\nBcc: x@evil.example"),
+        LinkRules(unsubscribe_email="u@x.example, x@evil.example"),
+    ],
+)
+def test_a_way_out_adds_no_header_whoever_wrote_it(links: LinkRules) -> None:
+    with pytest.raises(InvalidInput):
+        built(rules=MessageRules(links), **JANE)
+
+
 def test_a_message_goes_only_to_whom_the_ledger_is_about() -> None:
     builder = MessageBuilder(DRAFT, ADA, "News")
     for email, address in (("Jane@Acme.example", "jane@acme.example"), ("j@Bücher.example", "j@xn--bcher-kva.example")):

@@ -11,8 +11,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,28 +26,8 @@ from aicmo.store import claiming
 from aicmo.workspace import Workspace, open_workspace
 from bench.mailing import furnish, new_campaign, open_house
 
-from .conftest import OpenWorkspace, config_for, started_campaign
-
-PATIENCE_S = 30.0
-
-
-class Movable(SystemClock):
-    """The real clock, set forward or back as a test says. What is measured runs on, as it does on a computer."""
-
-    ahead = timedelta()
-
-    def now(self) -> datetime:
-        return super().now() + self.ahead
-
-
-def received(sandbox: RunningSandbox) -> Counter[str]:
-    return Counter(mail.rcpt_to[0] for mail in sandbox.received())
-
-
-async def until(true: Callable[[], object]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not true():
-            await asyncio.sleep(0.005)
+from .conftest import PATIENCE_S, OpenWorkspace, config_for, received, started_campaign, until
+from .hand_clock import Movable
 
 
 async def all_arrive_once(workspace: Workspace, sandbox: RunningSandbox, campaign_id: int) -> None:

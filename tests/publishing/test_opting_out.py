@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from aicmo.clock import SystemClock
-from aicmo.config import Config
 from aicmo.paths import Paths
 from aicmo.publishing import Counts
 from aicmo.publishing.email.tokens import delivery_token
@@ -23,19 +21,13 @@ from aicmo.sandbox.audience import AudienceRates
 from aicmo.store import events, meta, opt_outs, suppressions
 from aicmo.workspace import Workspace, open_workspace
 
-from .conftest import config_for, started_campaign
+from .conftest import config_for, started_campaign, with_mailbox
+from .hand_clock import Movable
 
 EVERYBODY_LEAVES = AudienceRates(
     hard_bounce=0, soft_bounce=0, open=1, click=0, unsubscribe=1, unsubscribe_in_words=0, complaint=0, reply=0,
     auto_reply=0, proxy_open=0, scan=0,
 )  # fmt: skip
-
-
-class Later(SystemClock):
-    ahead = timedelta()
-
-    def now(self) -> Any:
-        return super().now() + self.ahead
 
 
 @pytest.fixture
@@ -49,25 +41,17 @@ Open = Callable[..., Awaitable[Workspace]]
 
 
 @pytest.fixture
-def clock() -> Later:
-    return Later()
+def clock() -> Movable:
+    return Movable()
 
 
 @pytest.fixture
-async def opened(tmp_path: Path, clock: Later) -> AsyncIterator[Open]:
+async def opened(tmp_path: Path, clock: Movable) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
         async def open_it(sandbox: RunningSandbox, *, mailboxes: int = 1, **changed: Any) -> Workspace:
             sending = config_for(sandbox, "smtp-a")
-            inbox = {"kind": "imap", "host": "127.0.0.1", "port": sandbox.imap.port, "security": "none"}
-            inbox |= {"username": USER, "password": PASSWORD, "timeout_seconds": 5} | changed
-            config = Config.model_validate(
-                {
-                    "sender": sending.sender.model_dump(),
-                    "chains": dict(sending.chains) | {"reply_fetching": ["inbox"] * mailboxes},
-                    "providers": dict(sending.providers) | {"inbox": inbox},
-                }
-            )
+            config = with_mailbox(sending, sandbox, mailboxes=mailboxes, **changed)
             paths = Paths(tmp_path / "config.toml", tmp_path / "data")
             return await stack.enter_async_context(open_workspace(paths, config, clock=clock))
 
@@ -193,7 +177,7 @@ async def test_a_renumbered_mailbox_is_read_anew_and_overrules_nobody(opened: Op
 
 
 async def test_the_first_look_goes_thirty_days_back_and_later_ones_go_on(
-    opened: Open, sandbox: RunningSandbox, clock: Later
+    opened: Open, sandbox: RunningSandbox, clock: Movable
 ) -> None:
     workspace = await opened(sandbox)
     await sent(workspace)

@@ -12,7 +12,6 @@ import pytest
 
 from aicmo.errors import IllegalTransition
 from aicmo.publishing import Counts, State
-from aicmo.publishing.sending.outbox import RunReport
 from aicmo.publishing.sending.sender_lock import sender_lock
 from aicmo.sandbox import Fault, RunningSandbox
 from aicmo.store import suppressions
@@ -20,20 +19,8 @@ from aicmo.store.claiming import recover
 from aicmo.tasks import cut_off
 from aicmo.workspace import Workspace
 
-from .conftest import DRAFT, OpenWorkspace, started_campaign
-
-
-async def send(workspace: Workspace, **options: float) -> RunReport:
-    try:
-        return await workspace.publishing.outbox().run(**options)
-    finally:
-        for provider in workspace.chain("email_sending").providers:
-            await provider.close()
-        await workspace.registry.close()
-
-
-def received(sandbox: RunningSandbox) -> Counter[str]:
-    return Counter(mail.rcpt_to[0] for mail in sandbox.received())
+from .conftest import DRAFT, OpenWorkspace, received, started_campaign, until
+from .hand_clock import run_once
 
 
 def states(workspace: Workspace, campaign_id: int) -> dict[str, State]:
@@ -45,7 +32,7 @@ async def test_the_ledger_agrees_with_what_the_server_received(
 ) -> None:
     workspace = workspace_for("smtp-a")
     campaign = started_campaign(workspace, 40)
-    report = await send(workspace)
+    report = await run_once(workspace)
     assert (report.status, report.counts) == ("done", {"sent": 40})
     ledger = workspace.publishing.deliveries(campaign.id)
     assert {(each.email, each.message_id) for each in ledger} == {
@@ -79,7 +66,7 @@ async def test_never_more_rows_in_sending_than_connections_that_carry_them(
     workspace = workspace_for(connections=3)
     campaign = started_campaign(workspace, 60)
     workspace.db.write(lambda db: db.execute(ONLY_THREE_IN_SENDING))
-    await send(workspace)
+    await run_once(workspace)
     counts = workspace.publishing.counts(campaign.id)
     assert counts.sent + counts.deferred == 60 and counts.sent >= 40
     assert set(received(sandbox).values()) == {1}
@@ -108,7 +95,7 @@ async def test_what_the_first_server_provably_did_not_take_the_second_delivers(
     sandbox.set_faults([fault])
     workspace = workspace_for()
     campaign = started_campaign(workspace, 8)
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.counts(campaign.id) == Counts(audience=8, sent=8)
     assert received(sandbox) == Counter(states(workspace, campaign.id).keys())
     assert {mail.server for mail in sandbox.received()} == {"smtp-b"}
@@ -121,12 +108,12 @@ async def test_what_may_have_gone_is_unknown_and_the_second_server_gets_nothing(
     sandbox.set_faults([Fault("dot", action, server="smtp-a", times=2)])
     workspace = workspace_for(connections=1, final_reply_seconds=0.3)
     campaign = started_campaign(workspace, 6)
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.counts(campaign.id) == Counts(audience=6, sent=4, unknown=2)
     assert set(received(sandbox).values()) == {1}
     assert {mail.server for mail in sandbox.received()} == {"smtp-a"}
     # Nothing but a person's word sends it again.
-    assert (await send(workspace)).status == "done"
+    assert (await run_once(workspace)).status == "done"
     assert set(received(sandbox).values()) == {1}
 
 
@@ -136,9 +123,9 @@ async def test_a_resend_on_a_persons_word_carries_the_same_message_id(
     sandbox.set_faults([Fault("dot", "drop", times=1)])
     workspace = workspace_for("smtp-a", connections=1)
     campaign = started_campaign(workspace, 1)
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.resolve(campaign.id, State.QUEUED) == 1
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.counts(campaign.id) == Counts(audience=1, sent=1)
     assert len(sandbox.received()) == 2 and len({mail.message_id for mail in sandbox.received()}) == 1
 
@@ -159,7 +146,7 @@ async def test_a_reply_about_one_person_concerns_only_that_person(
     sandbox.set_faults([Fault(phase, "reply", reply=reply, recipient="p1@*")])
     workspace = workspace_for()
     campaign = started_campaign(workspace, 4)
-    report = await send(workspace)
+    report = await run_once(workspace)
     assert states(workspace, campaign.id) == {
         email: state if email == "p1@acme.example" else State.SENT for email in [f"p{n}@acme.example" for n in range(4)]
     }
@@ -176,7 +163,7 @@ async def test_three_refusals_of_the_content_in_a_row_pause_the_campaign(
     sandbox.set_faults([Fault("dot", "reply", reply="554 5.7.1 blocked for spam")])
     workspace = workspace_for("smtp-a", connections=1)
     campaign = started_campaign(workspace, 10)
-    await send(workspace)
+    await run_once(workspace)
     paused = workspace.publishing.campaign(campaign.id)
     assert paused.status == "paused" and "5.7.1" in paused.pause_reason
     assert workspace.publishing.counts(campaign.id) == Counts(audience=10, queued=7, failed=3)
@@ -184,10 +171,10 @@ async def test_three_refusals_of_the_content_in_a_row_pause_the_campaign(
     sandbox.set_faults([])
     workspace.publishing.resume(campaign.id)
     assert workspace.publishing.retry(campaign.id) == 3
-    report = await send(workspace)
+    report = await run_once(workspace)
     assert report.status == "waiting" and "because it refuses what is sent" in report.reason
     await workspace.registry.reset("smtp-a")
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.counts(campaign.id) == Counts(audience=10, sent=10)
 
 
@@ -202,7 +189,7 @@ async def test_a_campaign_whose_messages_cannot_be_built_pauses_and_for_one_pers
     campaign = started_campaign(workspace, [], Draft("Hi", "at {{ company }}"))
     lost = "UPDATE contact SET company = '' WHERE address = 'p03@x.example' OR address > 'p06@x.example'"
     workspace.db.write(lambda db: db.execute(lost))
-    await send(workspace)
+    await run_once(workspace)
     paused = workspace.publishing.campaign(campaign.id)
     assert paused.status == "paused"
     assert paused.pause_reason == "5 messages in a row could not be built: company is missing."
@@ -213,9 +200,8 @@ async def test_a_campaign_whose_messages_cannot_be_built_pauses_and_for_one_pers
 async def test_a_pause_takes_effect_within_one_message(workspace_for: OpenWorkspace, sandbox: RunningSandbox) -> None:
     workspace = workspace_for("smtp-a", connections=2, limits={"second": 20})
     campaign = started_campaign(workspace, 60)
-    running = asyncio.create_task(send(workspace))
-    while not sandbox.received():
-        await asyncio.sleep(0.01)
+    running = asyncio.create_task(run_once(workspace))
+    await until(sandbox.received)
     await asyncio.to_thread(workspace.publishing.pause, campaign.id)
     seen = len(sandbox.received())
     await running
@@ -241,7 +227,7 @@ async def test_an_opt_out_takes_effect_before_the_next_message(
             db, "p1@acme.example", SuppressionReason.UNSUBSCRIBED, "test", workspace.clock.now()
         )
     )
-    await send(workspace)
+    await run_once(workspace)
     assert states(workspace, campaign.id)["p1@acme.example"] is State.SUPPRESSED
     assert "p1@acme.example" not in received(sandbox)
 
@@ -251,7 +237,7 @@ async def test_a_days_allowance_that_is_used_up_lets_the_next_server_take_over(
 ) -> None:
     workspace = workspace_for(limits={"day": 5})
     campaign = started_campaign(workspace, 12)
-    report = await send(workspace)
+    report = await run_once(workspace)
     assert Counter(mail.server for mail in sandbox.received()) == {"smtp-a": 5, "smtp-b": 5}
     assert report.status == "waiting" and report.next_at is not None
     counts = workspace.publishing.counts(campaign.id)
@@ -262,7 +248,7 @@ async def test_without_a_usable_server_nobody_is_used_up(workspace_for: OpenWork
     sandbox.set_faults([Fault("connect", "refuse")])
     workspace = workspace_for("smtp-a")
     campaign = started_campaign(workspace, 200)
-    report = await send(workspace)
+    report = await run_once(workspace)
     assert report.status == "waiting" and report.reason
     counts = workspace.publishing.counts(campaign.id)
     assert counts.queued >= 190 and counts.failed == counts.unknown == 0
@@ -280,7 +266,7 @@ async def test_a_message_that_cannot_be_filled_fails_alone_and_says_why(
     campaign = workspace.publishing.create_campaign("N", content.id, "")
     workspace.publishing.start(campaign.id, approve=True)
     workspace.db.write(lambda db: db.execute("UPDATE contact SET company = '' WHERE address = 'b@x.example'"))
-    await send(workspace)
+    await run_once(workspace)
     failed = next(each for each in workspace.publishing.deliveries(campaign.id) if each.state is State.FAILED)
     assert (failed.email, failed.reason) == ("b@x.example", "company is missing.")
     assert received(sandbox) == {"a@x.example": 1}
@@ -293,8 +279,7 @@ async def test_a_sender_that_is_stopped_leaves_nothing_behind_in_doubt(
     campaign = started_campaign(workspace, 200)
     outbox = workspace.publishing.outbox()
     running = asyncio.create_task(outbox.run(patience_s=60))
-    while not sandbox.received():
-        await asyncio.sleep(0.01)
+    await until(sandbox.received)
     outbox.stop()
     report = await running
     await workspace.aclose()
@@ -303,7 +288,7 @@ async def test_a_sender_that_is_stopped_leaves_nothing_behind_in_doubt(
     counts = reopened.publishing.counts(campaign.id)
     assert counts.unknown == counts.sending == 0
     assert counts.sent == len(sandbox.received()) < 200
-    await send(reopened)
+    await run_once(reopened)
     assert reopened.publishing.counts(campaign.id).sent == 200
     assert set(received(sandbox).values()) == {1}
 
@@ -316,8 +301,7 @@ async def test_after_a_stop_no_message_begins_that_was_only_made_ready(
     campaign = started_campaign(workspace, 5)
     outbox = workspace.publishing.outbox()
     running = asyncio.create_task(outbox.run())
-    while not sandbox.received():
-        await asyncio.sleep(0.01)
+    await until(sandbox.received)
     outbox.stop()
     assert (await running).status == "stopped"
     assert workspace.publishing.counts(campaign.id) == Counts(audience=5, sent=1, queued=4)
@@ -329,9 +313,8 @@ async def test_a_send_that_is_cut_off_is_unknown_at_once(workspace_for: OpenWork
     sandbox.set_faults([Fault("dot", "hang", times=1)])
     workspace = workspace_for("smtp-a", connections=1)
     campaign = started_campaign(workspace, 1)
-    running = asyncio.create_task(send(workspace))
-    while not sandbox.received():
-        await asyncio.sleep(0.01)
+    running = asyncio.create_task(run_once(workspace))
+    await until(sandbox.received)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -356,13 +339,13 @@ async def test_a_second_sender_says_locked_and_does_nothing(
     other = spawn.Process(target=hold, args=(workspace.paths.sender_lock, held, release))
     other.start()
     held.wait()
-    assert (await send(workspace)).status == "locked"
+    assert (await run_once(workspace)).status == "locked"
     assert workspace.publishing.counts(campaign.id) == Counts(audience=3, queued=3)
     assert not sandbox.received()
     release.set()
     other.join()
     other.close()
-    assert (await send(workspace)).status == "done"
+    assert (await run_once(workspace)).status == "done"
 
 
 async def test_a_scheduled_campaign_begins_when_its_time_has_come_and_asks_when_it_is_late(
@@ -379,7 +362,7 @@ async def test_a_scheduled_campaign_begins_when_its_time_has_come_and_asks_when_
         at = workspace.clock.now() + timedelta(hours=1)
         assert workspace.publishing.start(campaign.id, approve=True, at=at).status == "scheduled"
         ids.append(campaign.id)
-    assert (await send(workspace)).counts == {}
+    assert (await run_once(workspace)).counts == {}
     for campaign_id, hours in zip(ids, (1, 13), strict=True):
         past = (workspace.clock.now() - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         workspace.db.write(
@@ -387,12 +370,12 @@ async def test_a_scheduled_campaign_begins_when_its_time_has_come_and_asks_when_
                 "UPDATE campaign SET scheduled_at = ? WHERE id = ?", (at, id)
             )  # type: ignore[misc]
         )
-    await send(workspace)
+    await run_once(workspace)
     begun, late = (workspace.publishing.campaign(each) for each in ids)
     assert begun.status == "finished"
     assert late.status == "paused" and "late" in late.pause_reason
     workspace.publishing.resume(late.id)
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.counts(late.id) == Counts(audience=1, sent=1)
 
 

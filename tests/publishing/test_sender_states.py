@@ -14,14 +14,16 @@ import contextlib
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from aicmo.crm import CRMRepository
 from aicmo.errors import IllegalTransition, NotFound
@@ -31,7 +33,7 @@ from aicmo.publishing import Draft, PublishingPipeline, State
 from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.sending.outbox import LOOK_AGAIN_S, Outbox
 from aicmo.publishing.writing.contents import Contents
-from aicmo.store import campaigns, deliveries, open_database, suppressions
+from aicmo.store import Database, campaigns, deliveries, open_database, suppressions
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.deliveries import MOVES
 from aicmo.store.suppressions import SuppressionReason
@@ -154,11 +156,48 @@ class ScriptedServer:
         return attempt
 
 
+def chain_to(world: World, clock: HandClock) -> ProviderChain[ScriptedServer]:
+    servers = [ScriptedServer(name, world) for name in ("smtp-a", "smtp-b")]
+    return ProviderChain("email_sending", servers, HealthRegistry(clock=clock), clock=clock)
+
+
+def pipeline_on(db: Database, lock: Path, world: World, clock: HandClock) -> PublishingPipeline:
+    return PublishingPipeline(db, SENDER, chain_to(world, clock), lock, accounts=lambda: None, clock=clock)
+
+
+def begin(file: Path) -> int:
+    """In ``file`` a campaign that has just begun, each change of state being noted; its id."""
+    clock = HandClock()
+    with contextlib.closing(open_database(file, clock=clock)) as db:
+        for email in PEOPLE:
+            CRMRepository(db).add(email)
+        content = Contents(db, SENDER, clock=clock).create("email", "News", Draft("Hi", "Hello"))
+        pipeline = pipeline_on(db, file.with_suffix(".lock"), World(), clock)
+        campaign = pipeline.create_campaign("News", content.id, "")
+        db.write(lambda each: [each.execute(statement) for statement in WATCH])
+        pipeline.start(campaign.id, approve=True)
+        return campaign.id
+
+
+@pytest.fixture(scope="module", autouse=True)
+def beginning() -> Iterator[None]:
+    """Made once: it takes longer than what is told of it."""
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
+        Sender.beginning = Path(folder, "aicmo.db")
+        Sender.campaign = begin(Sender.beginning)
+        yield
+
+
 class Sender(RuleBasedStateMachine):
+    beginning: ClassVar[Path]
+    """Where the campaign has just begun; every story goes on with a copy of it."""
+    campaign: ClassVar[int]
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=IN_MEMORY))
         self.clock, self.world = HandClock(), World()
+        shutil.copy(self.beginning, self.folder)
         self.db = open_database(self.folder / "aicmo.db", clock=self.clock)
         self.begun: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[object]]] = []
         self.lives = 0
@@ -181,22 +220,7 @@ class Sender(RuleBasedStateMachine):
 
     @property
     def pipeline(self) -> PublishingPipeline:
-        return PublishingPipeline(
-            self.db, SENDER, self.chain(), self.folder / "sender.lock", accounts=lambda: None, clock=self.clock
-        )
-
-    def chain(self) -> ProviderChain[ScriptedServer]:
-        servers = [ScriptedServer(name, self.world) for name in ("smtp-a", "smtp-b")]
-        return ProviderChain("email_sending", servers, HealthRegistry(clock=self.clock), clock=self.clock)
-
-    @initialize()
-    def begin(self) -> None:
-        for email in PEOPLE:
-            CRMRepository(self.db).add(email)
-        content = Contents(self.db, SENDER, clock=self.clock).create("email", "News", Draft("Hi", "Hello"))
-        self.campaign = self.pipeline.create_campaign("News", content.id, "").id
-        self.db.write(lambda db: [db.execute(each) for each in WATCH])
-        self.pipeline.start(self.campaign, approve=True)
+        return pipeline_on(self.db, self.folder / "sender.lock", self.world, self.clock)
 
     # --- the sender ---------------------------------------------------------------------------------------------------
 
@@ -240,7 +264,7 @@ class Sender(RuleBasedStateMachine):
         loop = asyncio.new_event_loop()
         loop.set_default_executor(AtOnce())
         lock = self.folder / f"sender-{self.lives}.lock"  # the operating system frees the lock of who was killed
-        outbox = Outbox(self.db, self.chain(), lock, clock=self.clock)
+        outbox = Outbox(self.db, chain_to(self.world, self.clock), lock, clock=self.clock)
         self.begun.append((loop, loop.create_task(outbox.run())))
         return self.begun[-1]
 
@@ -292,8 +316,6 @@ class Sender(RuleBasedStateMachine):
 
     @invariant()
     def counts_add_up_and_nobody_is_there_twice(self) -> None:
-        if not hasattr(self, "campaign"):
-            return
         parts = self.db.read(lambda db: deliveries.counts(db, self.campaign)).as_dict()
         assert parts.pop("audience") == len(PEOPLE) == sum(parts.values())
         listed = self.db.read(lambda db: [each.email for each in deliveries.listed(db, self.campaign)])
@@ -301,8 +323,6 @@ class Sender(RuleBasedStateMachine):
 
     @invariant()
     def every_move_was_allowed(self) -> None:
-        if not hasattr(self, "campaign"):
-            return
         moved = self.db.read(lambda db: db.execute("SELECT before, after FROM moved").fetchall())
         for before, after in moved[self.seen :]:
             assert State(after) in MOVES[State(before)], (before, after)

@@ -12,15 +12,10 @@ from aicmo.store import Database, open_database, suppressions
 from aicmo.store.suppressions import SuppressionReason
 from aicmo.workspace import Workspace
 
-from .conftest import OpenWorkspace, started_campaign
-from .test_outbox import received, send
+from .conftest import OpenWorkspace, received, started_campaign, until
+from .hand_clock import run_once
 
 CONNECTIONS = 4
-
-
-async def until(sandbox: RunningSandbox, how_many: int) -> None:
-    while len(sandbox.received()) < how_many:
-        await asyncio.sleep(0.005)
 
 
 def on_their_way(db: Database) -> set[str]:
@@ -41,8 +36,8 @@ async def test_after_a_pause_or_a_cancel_no_further_body_is_let_go(
     under_way: tuple[Workspace, int], sandbox: RunningSandbox, word: str
 ) -> None:
     workspace, campaign_id = under_way
-    running = asyncio.create_task(send(workspace))
-    await until(sandbox, 12)
+    running = asyncio.create_task(run_once(workspace))
+    await until(lambda: len(sandbox.received()) >= 12)
     await asyncio.to_thread(getattr(workspace.publishing, word), campaign_id)
     gone = on_their_way(workspace.db)
     at_that_moment = len(sandbox.received())
@@ -59,8 +54,8 @@ async def test_whoever_opts_out_while_it_is_sent_gets_nothing_that_had_not_left(
     under_way: tuple[Workspace, int], sandbox: RunningSandbox
 ) -> None:
     workspace, campaign_id = under_way
-    running = asyncio.create_task(send(workspace))
-    await until(sandbox, 8)
+    running = asyncio.create_task(run_once(workspace))
+    await until(lambda: len(sandbox.received()) >= 8)
     other = open_database(workspace.db.path)  # as another process would
     everybody = [f"p{number}@acme.example" for number in range(200)]
 
@@ -83,12 +78,12 @@ async def test_a_mailbox_that_is_disabled_is_suppressed_when_it_was_said_twice(
     sandbox.set_faults([Fault("rcpt", "reply", reply="550 5.2.1 account disabled", recipient="p0@*")])
     workspace = workspace_for("smtp-a")
     first = started_campaign(workspace, 2)
-    await send(workspace)
+    await run_once(workspace)
     assert workspace.publishing.counts(first.id) == Counts(audience=2, sent=1, failed=1)
     assert workspace.db.read(suppressions.listed) == []
     second = workspace.publishing.create_campaign("Second", first.content_id, "")
     workspace.publishing.start(second.id, approve=True)
-    await send(workspace)
+    await run_once(workspace)
     (entry,) = workspace.db.read(suppressions.listed)
     assert (entry.email, entry.reason) == ("p0@acme.example", "bounced") and "disabled" in entry.source
     assert workspace.publishing.retry(second.id, cause="content") == 0

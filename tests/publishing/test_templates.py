@@ -151,3 +151,31 @@ def test_a_slip_takes_neither_all_memory_nor_minutes(mark: str) -> None:
 
 def test_sums_and_small_repetitions_are_done() -> None:
     assert filled("{{ '-' * 10 }} {{ 2000 * 3000 }} {{ 2.5 * 2 }}")[0].startswith("---------- 6000000 5.0\n")
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("Hi\n\nDear {{ nick\n\nbye {{ x }}", "in line 3, column 6: {{ is never closed."),
+        ("Hi\r\n\r\nDear {{ nick\r\nit's", "in line 3, column 6: {{ is never closed."),
+        ("{{ x }\n\nmore", "in line 1, column 1: {{ is never closed."),
+        ("a {%- if b -%} c {%- endif", "in line 1, column 18: {%- is never closed."),
+        ("a\n{# nothing", "in line 2, column 1: {# is never closed."),
+        ("a\n{% raw %}{{", "in line 2, column 1: {% raw %} is never closed."),
+        ("x\n{{ '{{' }}\n\n{{ a b }}\n", "in line 4: expected token 'end of print statement', got 'b'."),
+        ("# a\n\n- b {{ x | nope }}", "in line 3: No filter named 'nope'."),
+        ("<style>\n#a{#b: c}\n</style>\n\n{{ u", "in line 5, column 1: {{ is never closed."),
+    ],
+)
+@pytest.mark.parametrize("format", ["markdown", "html"])
+def test_an_error_is_told_with_the_line_that_its_author_wrote(body: str, said: str, format: str) -> None:
+    with pytest.raises(TemplateInvalid) as refused:
+        filled(body, format=format)
+    assert refused.value.message == f"The body has a template error {said}"
+
+
+def test_a_subject_and_a_preheader_say_where_too() -> None:
+    with pytest.raises(TemplateInvalid, match=r"The subject has a template error in line 1, column 4: \{\{ is never"):
+        MessageTemplate(Draft("Hi {{ a", "b"))
+    with pytest.raises(TemplateInvalid, match=r"The preheader has a template error in line 1, column 1: \{\{ is never"):
+        MessageTemplate(Draft("Hi", "b", preheader="{{ a"))

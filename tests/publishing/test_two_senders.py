@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from aicmo.paths import Paths
+from aicmo.publishing import Draft
 from bench.mailing import furnish, open_house
 from bench.sink import start_sink
 
@@ -58,8 +59,9 @@ def test_two_runs_at_once_send_once_two_hundred_times(folder: Path) -> None:
             each.start()
         orders = [ours for ours, _ in pipes]
         with open_house(paths) as workspace:
+            content = workspace.contents.create("email", "Race", Draft("Race", "Hello"))  # a start checks every word
             for number in range(RACES):
-                campaign = workspace.publishing.create_campaign(f"Race {number}", 1, "").id
+                campaign = workspace.publishing.create_campaign(f"Race {number}", content.id, "").id
                 workspace.publishing.start(campaign, approve=True)
                 waits = [0.0, chance.uniform(0, LATEST_S)]
                 chance.shuffle(waits)

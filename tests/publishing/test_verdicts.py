@@ -8,7 +8,16 @@ import pytest
 
 from aicmo.gateways import Applied, Attempt, ChainResult, Outcome
 from aicmo.gateways.smtp_reply import judge, read_reply
-from aicmo.publishing.sending.verdicts import BACKOFF, PROVIDER_BACKOFF, is_dead_address, slows_domain, verdict_of
+from aicmo.publishing.sending.verdicts import (
+    BACKOFF,
+    PROVIDER_BACKOFF,
+    is_dead_address,
+    is_sender_fault,
+    slows_domain,
+    verdict_of,
+)
+from aicmo.store import failures
+from aicmo.store.claiming import Verdict
 from aicmo.store.deliveries import CAUSES, MOVES, State
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -82,51 +91,112 @@ def test_a_mailbox_that_keeps_saying_later_is_given_up_and_the_reason_says_so() 
     assert given_up.state is State.FAILED and "given up" in given_up.reason
 
 
+D, F = State.DEFERRED, State.FAILED
 ANSWERS = [
-    # phase, the server's line; state, cause; dead address, slows its domain (facts: RFC 5321 4.2, RFC 3463 3)
-    ("rcpt", "450 4.2.0 Greylisted", State.DEFERRED, "later", False, False),
-    ("rcpt", "451 4.7.1 greylisting in action, please come back later", State.DEFERRED, "later", False, False),
-    ("rcpt", "450 4.2.1 mailbox temporarily disabled", State.DEFERRED, "mailbox", False, False),
-    ("rcpt", "452 4.2.2 mailbox full", State.DEFERRED, "mailbox", False, False),
-    ("rcpt", "552 5.2.2 over quota", State.DEFERRED, "mailbox", False, False),
-    ("rcpt", "452 mailbox is full", State.DEFERRED, "mailbox", False, False),
-    ("rcpt", "550 5.2.1 account disabled", State.FAILED, "mailbox", False, False),
-    ("rcpt", "550 5.1.1 User unknown", State.FAILED, "address", True, False),
-    ("reply", "550 5.1.10 RecipientNotFound", State.FAILED, "address", True, False),
-    ("rcpt", "556 this domain takes no mail", State.FAILED, "address", True, False),
-    ("rcpt", "550 No such user here", State.FAILED, "address", True, False),
-    ("rcpt", "550 mailbox unavailable", State.FAILED, "address", False, False),
-    ("rcpt", "550 5.4.1 Recipient address rejected: Access denied", State.FAILED, "address", False, False),
-    ("rcpt", "421 4.7.0 [TSS04] Messages temporarily deferred", State.DEFERRED, "throttled", False, True),
-    ("reply", "421 4.7.28 unusual rate of mail", State.DEFERRED, "throttled", False, True),
-    ("rcpt", "451 4.7.1 rate limit for this domain exceeded", State.DEFERRED, "throttled", False, True),
-    ("reply", "454 Throttling failure: Maximum sending rate exceeded.", State.DEFERRED, "throttled", False, False),
-    ("connect", "421 4.7.28 unusual rate", State.DEFERRED, "throttled", False, False),
-    ("reply", "454 Daily message quota exceeded", State.DEFERRED, "limit", False, False),
-    ("reply", "421 4.3.2 shutting down", State.DEFERRED, "server", False, False),
-    ("auth", "535 5.7.8 wrong password", State.DEFERRED, "server", False, False),
-    ("mail", "530 5.7.0 authenticate first", State.DEFERRED, "server", False, False),
-    ("reply", "552 5.3.4 too big", State.FAILED, "content", False, False),
-    ("rcpt", "550 5.2.3 message too long", State.FAILED, "content", False, False),
-    ("reply", "554 5.6.0 malformed", State.FAILED, "content", False, False),
-    ("reply", "554 5.7.1 spam", State.FAILED, "content", False, False),
-    ("rcpt", "550 5.7.26 unauthenticated mail", State.FAILED, "content", False, False),
-    ("reply", "550 5.7.515 Access denied", State.FAILED, "content", False, False),
-    ("reply", "451 4.7.1 looks like spam, try later", State.DEFERRED, "later", False, False),
+    # phase, the server's line, state, cause, and what follows (RFC 5321 4.2, RFC 3463 3, and what providers document):
+    # "suppress" now, "count" towards it, "slow" the domain, "pause" the campaign if it goes on, "stop" the server.
+    # --- 421: the server leaves
+    ("reply", "421 4.3.2 shutting down", D, "server", ""),
+    ("rcpt", "421 4.4.2 timeout", D, "server", ""),
+    # --- 450, 451, 452, 4.x: later, and the same server again
+    ("rcpt", "450 4.2.0 Greylisted", D, "later", "count"),
+    ("rcpt", "451 4.7.1 greylisting in action, please come back later", D, "later", "count"),
+    ("rcpt", "450 4.2.1 mailbox temporarily disabled", D, "mailbox", "count"),
+    ("rcpt", "452 4.3.1 storage", D, "later", "count"),
+    ("data", "451 4.3.0 try again later", D, "later", "count"),
+    ("reply", "451 local error in processing", D, "later", "count"),
+    ("reply", "452 4.3.1 Insufficient system storage", D, "later", "count"),
+    ("reply", "451 4.7.1 looks like spam, try later", D, "later", "count"),
+    # --- too fast: the domain, or we as a whole
+    ("rcpt", "421 4.7.0 [TSS04] Messages temporarily deferred", D, "throttled", "slow"),
+    ("reply", "421 4.7.28 unusual rate of mail", D, "throttled", "slow"),
+    ("rcpt", "451 4.7.1 rate limit for this domain exceeded", D, "throttled", "slow"),
+    ("reply", "454 Throttling failure: Maximum sending rate exceeded.", D, "throttled", ""),
+    ("connect", "421 4.7.28 unusual rate", D, "throttled", ""),
+    ("reply", "454 Daily message quota exceeded", D, "limit", ""),
+    # --- dead: nobody will ever read there
+    ("rcpt", "550 5.1.1 User unknown", F, "address", "suppress"),
+    ("rcpt", "550 5.1.2 Bad destination system", F, "address", "suppress"),
+    ("rcpt", "553 5.1.3 Bad address syntax", F, "address", "suppress"),
+    ("rcpt", "551 5.1.6 Has moved", F, "address", "suppress"),
+    ("reply", "550 5.1.10 RecipientNotFound", F, "address", "suppress"),
+    ("rcpt", "556 5.1.10 null MX", F, "address", "suppress"),
+    ("rcpt", "556 this domain takes no mail", F, "address", "suppress"),
+    # --- disabled, full: not for good
+    ("rcpt", "550 5.2.1 account disabled", F, "mailbox", "count"),
+    ("rcpt", "552 5.2.2 over quota", D, "mailbox", "count"),
+    ("rcpt", "452 4.2.2 mailbox full", D, "mailbox", "count"),
+    # --- too big, malformed: it would be so for the next one too
+    ("reply", "552 5.3.4 too big", F, "content", "pause"),
+    ("reply", "552 too much mail data", F, "content", "pause"),
+    ("rcpt", "550 5.2.3 message too long", F, "content", "pause"),
+    ("reply", "554 5.6.0 malformed", F, "content", "pause"),
+    # --- the sender's fault
+    ("reply", "554 5.7.1 spam", F, "content", "pause"),
+    ("rcpt", "550 5.7.1 Client host blocked using zen.spamhaus.org", F, "content", "pause"),
+    ("rcpt", "550 5.7.25 The IP address sending this message does not have a PTR record", F, "content", "pause"),
+    ("rcpt", "550 5.7.26 unauthenticated mail", F, "content", "pause"),
+    ("reply", "550 5.7.515 Access denied", F, "content", "pause"),
+    ("reply", "554 Message refused, listed at a blocklist", F, "content", "pause"),
+    # --- our login: this server stops, the queue stays
+    ("auth", "535 5.7.8 wrong password", D, "server", "stop"),
+    ("mail", "530 5.7.0 authenticate first", D, "server", "stop"),
+    ("mail", "530 no", D, "server", "stop"),
+    ("rcpt", "535 no", D, "server", "stop"),
+    # --- no enhanced code: the words, then the phase
+    ("rcpt", "452 mailbox is full", D, "mailbox", "count"),
+    ("rcpt", "550 No such user here", F, "address", "suppress"),
+    ("rcpt", "550 mailbox unavailable", F, "address", ""),
+    ("rcpt", "550 5.4.1 Recipient address rejected: Access denied", F, "address", ""),
+    ("mail", "550 no", D, "server", ""),
+    ("rcpt", "571 no", D, "later", "count"),
+    ("reply", "550 no", F, "content", "pause"),
 ]
 
 
-@pytest.mark.parametrize(("phase", "line", "state", "cause", "dead", "slows"), ANSWERS)
-def test_what_a_servers_line_means_for_the_delivery_the_address_and_the_domain(
-    phase: str, line: str, state: State, cause: str, dead: bool, slows: bool
-) -> None:
+def answered(phase: str, line: str) -> Attempt:
     reply = read_reply(int(line[:3]), line[4:])
     judged = judge(phase, reply)
-    final = Attempt("a", judged.outcome, Applied.NO, phase, reply.codes, reply.text, judged.permanent)
+    return Attempt("a", judged.outcome, Applied.NO, phase, reply.codes, reply.text, judged.permanent)
+
+
+def follows(final: Attempt, verdict: Verdict) -> str:
+    found = {
+        "suppress": is_dead_address(final),
+        "count": verdict.cause in failures.SOFT,
+        "slow": slows_domain(final),
+        "pause": is_sender_fault(final) and verdict.state is F,
+        "stop": final.outcome is Outcome.AUTH,
+    }
+    return " ".join(name for name, is_so in found.items() if is_so)
+
+
+@pytest.mark.parametrize(("phase", "line", "state", "cause", "then"), ANSWERS)
+def test_what_a_servers_line_means_for_the_delivery_the_address_the_domain_and_the_campaign(
+    phase: str, line: str, state: State, cause: str, then: str
+) -> None:
+    final = answered(phase, line)
     verdict = verdict_of(ChainResult((final,), final), attempts_before=0, let_go=phase == "reply", now=NOW)
-    assert (verdict.state, verdict.cause) == (state, cause)
-    assert (is_dead_address(final), slows_domain(final)) == (dead, slows)
+    assert (verdict.state, verdict.cause, follows(final, verdict)) == (state, cause, then)
     assert cause in CAUSES
+
+
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "data", "reply"])
+def test_no_refusal_for_policy_is_ever_held_against_an_address(phase: str) -> None:
+    for detail in (*range(31), 515, 520, 750):
+        for words in ("no", "User unknown", "mailbox full", "listed at a blocklist"):
+            final = answered(phase, f"550 5.7.{detail} {words}")
+            verdict = verdict_of(ChainResult((final,), final), attempts_before=0, let_go=phase == "reply", now=NOW)
+            assert not is_dead_address(final) and verdict.cause in ("content", "server"), final
+
+
+@pytest.mark.parametrize("line", ["451 4.3.0 queue file write error", "452 4.3.1 storage", "503 bad sequence"])
+def test_one_message_that_a_server_keeps_refusing_is_not_offered_for_ever(line: str) -> None:
+    final = answered("data", line)
+    result = ChainResult((final,), final)
+    tries = [verdict_of(result, attempts_before=n, let_go=True, now=NOW) for n in range(len(BACKOFF) + 1)]
+    assert [each.retry_at for each in tries[:-1]] == [NOW + wait for wait in BACKOFF]
+    assert tries[-1].state is State.FAILED and "given up" in tries[-1].reason
 
 
 def test_patience_with_a_mailbox_lasts_two_to_three_days_and_begins_with_what_suits_greylisting() -> None:

@@ -7,9 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from aicmo.clock import rfc3339
 from aicmo.publishing import Counts, PublishingCampaign
+from aicmo.publishing.sending.rules import PauseRules, sending_rules
 from aicmo.sandbox import Fault, RunningSandbox
+from aicmo.sending_config import SendingSettings
 from aicmo.store import campaigns
 from aicmo.workspace import Workspace
 
@@ -64,6 +68,25 @@ async def test_a_list_that_is_as_good_as_lists_are_is_not_paused(tmp_path: Path,
         campaign = started_campaign(workspace, 120)
         await run_once(workspace)
         assert now(workspace, campaign) == ("finished", "")
+
+
+@pytest.mark.parametrize(("last", "status"), [(99, "finished"), (98, "paused")])
+async def test_five_of_a_hundred_are_borne_and_five_of_ninety_nine_are_not(
+    tmp_path: Path, sandbox: RunningSandbox, last: int, status: str
+) -> None:
+    with house(tmp_path, sandbox) as (workspace, _):
+        sandbox.set_faults(nobody_at(20, 40, 60, 80, last))
+        campaign = started_campaign(workspace, 100)
+        await run_once(workspace)
+        assert now(workspace, campaign)[0] == status
+
+
+async def test_only_the_last_hundred_count(tmp_path: Path, sandbox: RunningSandbox) -> None:
+    with house(tmp_path, sandbox) as (workspace, _):
+        sandbox.set_faults(nobody_at(0, 1, 2, 3, 99, 104))
+        campaign = started_campaign(workspace, 110)
+        await run_once(workspace)
+        assert now(workspace, campaign)[0] == "finished"
 
 
 async def test_what_the_sender_before_saw_counts_after_a_restart(tmp_path: Path, sandbox: RunningSandbox) -> None:
@@ -132,7 +155,7 @@ def came_back(workspace: Workspace, campaign: PublishingCampaign, clock: HandClo
 
 
 async def test_complaints_pause_it_by_their_share_of_what_was_sent(tmp_path: Path, sandbox: RunningSandbox) -> None:
-    with house(tmp_path, sandbox, sending={"pause_at_complaint_percent": 3}, limits={"day": 30}) as (workspace, clock):
+    with house(tmp_path, sandbox, sending={"pause_at_complaint_percent": 6}, limits={"day": 30}) as (workspace, clock):
         campaign = started_campaign(workspace, 40)
         await run_once(workspace)
         complain(workspace, campaign, clock, 1)
@@ -140,7 +163,7 @@ async def test_complaints_pause_it_by_their_share_of_what_was_sent(tmp_path: Pat
         assert now(workspace, campaign)[0] == "running", "one proves nothing"
         complain(workspace, campaign, clock, 2)
         await run_once(workspace)
-        assert now(workspace, campaign) == ("paused", "2 of 30 sent were reported as spam, more than 3 %")
+        assert now(workspace, campaign) == ("paused", "2 of 30 sent were reported as spam, more than 6 %")
         clock.forward(hours=1)
         workspace.publishing.resume(campaign.id)
         await run_once(workspace)
@@ -154,6 +177,11 @@ def complain(workspace: Workspace, campaign: PublishingCampaign, clock: HandCloc
             (contact_id, rfc3339(clock.now()), campaign.id),
         )
     )
+
+
+def test_unless_told_otherwise_it_is_as_patient_as_mailbox_providers_are() -> None:
+    """Google wants fewer than 0.1 % called spam: https://support.google.com/a/answer/81126"""
+    assert sending_rules(SendingSettings()).pause == PauseRules() == PauseRules(5, 0.1, 3)
 
 
 async def test_how_patient_it_is_can_be_set(tmp_path: Path, sandbox: RunningSandbox) -> None:

@@ -48,7 +48,7 @@ def running(db: Database, people: int) -> int:
 def claim(
     db: Database, campaign: int, now: datetime, gates: Gates | None = TWO_A_MINUTE, most: int = 9
 ) -> list[Claimed]:
-    return db.write(lambda each: claiming.claim(each, campaign, now, most=most, gates=gates))
+    return db.write(lambda each: claiming.claim(each, campaign, now, most=most, gates=gates)).taken
 
 
 def let_go(db: Database, claimed: Claimed, now: datetime) -> claiming.Refusal | None:

@@ -71,7 +71,7 @@ class Ledger(RuleBasedStateMachine):
     @rule(target=claimed, most=st.integers(1, 3))
     def claim(self, most: int):  # type: ignore[no-untyped-def]
         self.now += timedelta(seconds=1)
-        return multiple(*self.db.write(lambda db: claiming.claim(db, self.campaign, self.now, most=most)))
+        return multiple(*self.db.write(lambda db: claiming.claim(db, self.campaign, self.now, most=most)).taken)
 
     @rule(target=gone, delivery=consumes(claimed))
     def let_body_go(self, delivery: Claimed):  # type: ignore[no-untyped-def]
@@ -217,19 +217,27 @@ def test_nobody_is_frozen_twice_and_the_suppressed_are_frozen_as_such(db: Databa
 
 def test_an_opt_out_holds_between_the_claim_and_the_body(db: Database) -> None:
     campaign = running_campaign(db)
-    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
     db.write(lambda each: suppressions.add(each, claimed.address, SuppressionReason.UNSUBSCRIBED, "test", NOW))
     refusal = db.write(lambda each: claiming.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
     assert refusal == Refusal("suppressed", "unsubscribed")
 
 
+def test_what_comes_back_to_a_campaign_that_was_cancelled_is_told_to_be_cancelled(db: Database) -> None:
+    campaign = running_campaign(db)
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
+    db.write(lambda each: campaigns.move(each, campaign, CampaignStatus.CANCELLED))
+    assert db.write(lambda each: claiming.settle(each, claimed, Verdict(State.QUEUED), NOW)) is State.CANCELLED
+    assert db.read(lambda each: deliveries.counts(each, campaign)).cancelled == 1
+
+
 def test_a_pause_holds_between_the_claim_and_the_body(db: Database) -> None:
     campaign = running_campaign(db)
-    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
     db.write(lambda each: campaigns.move(each, campaign, CampaignStatus.PAUSED))
     refusal = db.write(lambda each: claiming.let_go(each, claimed, "<1@x>", "smtp-a", {}, NOW))
     assert refusal and refusal.why == "stopped"
-    assert db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)) == []
+    assert db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken == []
 
 
 @pytest.mark.parametrize(("window", "seconds"), [("second", 1), ("minute", 60), ("hour", 3600), ("day", 86400)])
@@ -237,7 +245,7 @@ def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, second
     campaign = running_campaign(db)
 
     def send(now: datetime) -> Refusal | None:
-        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, now, most=1))
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, now, most=1)).taken
         return db.write(lambda each: claiming.let_go(each, claimed, "<1@x>", "smtp-a", {window: 2}, now))
 
     assert send(NOW) is None
@@ -251,7 +259,7 @@ def test_a_throttle_is_counted_from_the_ledger(db: Database, window: str, second
 def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
     campaign = running_campaign(db)
     db.write(lambda each: each.execute("DELETE FROM contact WHERE address = ?", (PEOPLE[0],)))
-    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+    (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
     assert claimed.address == PEOPLE[1]
     first = db.read(lambda each: deliveries.listed(each, campaign, limit=1))[0]
     assert (first.state, first.reason) == (State.CANCELLED, "the contact was deleted")
@@ -259,9 +267,9 @@ def test_a_deleted_contact_is_not_written_to(db: Database) -> None:
 
 def test_a_sender_that_was_thought_dead_can_neither_send_nor_settle(db: Database) -> None:
     campaign = running_campaign(db)
-    (stale,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+    (stale,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
     db.write(lambda each: claiming.recover(each, NOW))
-    (fresh,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+    (fresh,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
     assert (stale.id, stale.claim) == (fresh.id, fresh.claim - 1)
     with pytest.raises(IllegalTransition):
         db.write(lambda each: claiming.let_go(each, stale, "<1@x>", "smtp-a", {}, NOW))
@@ -273,9 +281,22 @@ def test_a_sender_that_was_thought_dead_can_neither_send_nor_settle(db: Database
 def test_what_was_taken_and_not_tried_is_no_attempt(db: Database) -> None:
     campaign = running_campaign(db)
     for _ in range(3):
-        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
         assert claimed.attempts == 0
         db.write(lambda each, one=claimed: claiming.settle(each, one, Verdict(State.QUEUED), NOW))
-        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1))
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
         assert claimed.attempts == 0
         db.write(lambda each: claiming.recover(each, NOW))
+
+
+def test_a_server_that_is_away_for_an_evening_uses_up_no_patience(db: Database) -> None:
+    campaign = running_campaign(db)
+    db.write(lambda each: each.execute("DELETE FROM delivery WHERE id > 1"))
+    causes = ["server"] * 20 + ["later", "server", "later"]
+    before = []
+    for cause in causes:
+        (claimed,) = db.write(lambda each: claiming.claim(each, campaign, NOW, most=1)).taken
+        before.append(claimed.attempts)
+        verdict = Verdict(State.DEFERRED, retry_at=NOW, cause=cause)
+        db.write(lambda each, one=claimed, told=verdict: claiming.settle(each, one, told, NOW))
+    assert before == [0] * 21 + [1, 1]

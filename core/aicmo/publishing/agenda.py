@@ -35,7 +35,7 @@ class Kind(StrEnum):
     STEP = "step"
     """People come to the next step of a sequence."""
     RETRY = "retry"
-    """Messages that were put off are tried again."""
+    """Messages that were put off go, or are tried again."""
     WINNER = "winner"
     """The better variant of a test is looked for; the rest of the audience gets it then."""
     WENT = "went"
@@ -63,6 +63,8 @@ class Entry:
     """That person; 0 for a campaign."""
     email: str = ""
     """Of that person."""
+    cause: str = ""
+    """Of a ``RETRY`` that nobody has tried yet: what it waits for, one of ``deliveries.CAUSES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,19 @@ class Plan:
     """Only the days that have any; each in order of time, those without a time last."""
 
     def of(self, day: date) -> tuple[Entry, ...]:
+        """What is on that day; empty when nothing is, or it is none of these days."""
         return self.days.get(day, ())
 
 
 class Agenda:
+    """Everything that has a day of its own, read anew at every look. Blocks: the caller chooses the thread."""
+
     def __init__(self, db: Database, clock: Clock = SYSTEM_CLOCK, *, zone: tzinfo | None = None) -> None:
         """``zone``: where a day begins and ends; ``None`` is the machine's."""
         self._db, self._clock, self._zone = db, clock, zone
 
     def today(self) -> date:
+        """In ``zone``."""
         return self._clock.now().astimezone(self._zone).date()
 
     def look(self, first: date, last: date) -> Plan:
@@ -147,16 +153,17 @@ class Agenda:
             yield self._entry(Kind.WENT, campaign, at, counts.sent)
 
     def _by_day(self, kind: Kind, due: Iterable[Due], known: Mapping[int, Campaign]) -> Iterator[Entry]:
-        """Minutes put together: one line for a campaign's step on a day, at the time of its first."""
+        """Minutes put together: one line for a campaign's step and what it waits for on a day, at the time of its
+        first."""
 
-        def where(each: Due) -> tuple[int, int, date]:
-            return each.campaign_id, each.step, self._day(each.at)
+        def where(each: Due) -> tuple[int, int, str, date]:
+            return each.campaign_id, each.step, each.cause, self._day(each.at)
 
-        for (campaign_id, step, _), minutes in groupby(sorted(due, key=where), key=where):
+        for (campaign_id, step, cause, _), minutes in groupby(sorted(due, key=where), key=where):
             some = list(minutes)
             first = min(each.at for each in some)
             entry = self._entry(kind, known[campaign_id], first, sum(each.count for each in some))
-            yield replace(entry, step=step)
+            yield replace(entry, step=step, cause=cause)
 
     def _of_person(self, planned: next_actions.Planned) -> Entry:
         title = f"{planned.text}: {planned.name or planned.email}"
@@ -169,6 +176,16 @@ class Agenda:
         return at.astimezone(self._zone).date()
 
 
+WAITS_FOR: Mapping[str, str] = {
+    "hours": "when the hours for sending begin",
+    "limit": "when a limit leaves room",
+    "frequency": "who had enough mail until then",
+    "throttled": "when the receiving side takes more",
+    "variant": "whose variant goes then",
+}
+"""Causes of being put off before anybody tried, as what follows the people in a line."""
+
+
 def summary(entry: Entry) -> str:
     """What an entry says in one line."""
     people = "1 person" if entry.count == 1 else f"{entry.count:,} people"
@@ -176,7 +193,7 @@ def summary(entry: Entry) -> str:
         Kind.LATE: f"{entry.title}: late, waits for your word",
         Kind.START: f"{entry.title}: to {people}",
         Kind.STEP: f"{entry.title}, step {entry.step}: {people}",
-        Kind.RETRY: f"{entry.title}: {people} tried again",
+        Kind.RETRY: f"{entry.title}: {people} {WAITS_FOR.get(entry.cause, 'tried again')}",
         Kind.WINNER: f"{entry.title}: the better variant goes to {people}",
         Kind.WENT: f"{entry.title}: sent to {people}",
         Kind.PERSON: entry.title,
@@ -203,4 +220,5 @@ def _identity(entry: Entry) -> str:
         return f"next-{entry.contact_id}"  # as in the file of ``Today``
     if entry.kind is Kind.START:
         return f"start-{entry.campaign_id}"
-    return f"{entry.kind}-{entry.campaign_id}-{entry.step}-{entry.day}"
+    waits_for = f"-{entry.cause}" if entry.cause else ""
+    return f"{entry.kind}-{entry.campaign_id}-{entry.step}-{entry.day}{waits_for}"

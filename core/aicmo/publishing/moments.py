@@ -44,6 +44,17 @@ def parse_moment(text: str, now: datetime, zone: tzinfo | None = None) -> dateti
         raise InvalidInput(f"{shown(text)} is no time.", hint=f"Say {EXAMPLES}.") from None
 
 
+def told_day(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
+    """``Thu 26 Nov``, by the clock of ``zone``, else this computer's; with the year, where it is another than now."""
+    there = at.astimezone(zone)
+    return f"{there:%a %d %b}" if there.year == now.astimezone(zone).year else f"{there:%a %d %b %Y}"
+
+
+def told_moment(at: datetime, now: datetime, zone: tzinfo | None = None) -> str:
+    """``Thu 26 Nov 09:00``; the day as ``told_day`` says it."""
+    return f"{told_day(at, now, zone)} {at.astimezone(zone):%H:%M}"
+
+
 def _on(day: date, hour: re.Match[str], said: str, zone: tzinfo | None) -> datetime:
     try:
         at = datetime.combine(day, time(int(hour[1]), int(hour[2])))

@@ -19,16 +19,18 @@ class Due:
     count: int
     step: int
     """Of a sequence; 1 where there is only one."""
+    cause: str = ""
+    """Of messages that nobody has tried yet: what they wait for, one of ``deliveries.CAUSES``."""
 
 
 def retries(db: sqlite3.Connection, until: datetime) -> list[Due]:
-    """Deferred deliveries of running campaigns, by the minute in which they may be tried again."""
+    """Deferred deliveries of running campaigns, by the minute in which they may go, and by what they wait for."""
     return _due(
         db,
-        """SELECT campaign_id, min(retry_at) AS at, count(*) AS count, step
+        """SELECT campaign_id, min(retry_at) AS at, count(*) AS count, step, iif(attempts = 0, cause, '') AS waits_for
            FROM campaign JOIN delivery INDEXED BY delivery_retry ON campaign_id = campaign.id
            WHERE status = 'running' AND state = 'deferred' AND retry_at < ? AND cause <> 'winner'
-           GROUP BY campaign_id, step, substr(retry_at, 1, 16)""",
+           GROUP BY campaign_id, step, substr(retry_at, 1, 16), waits_for""",
         until,
     )
 
@@ -44,7 +46,7 @@ def steps(db: sqlite3.Connection, until: datetime) -> list[Due]:
     """People in running sequences, by the minute in which their next step is due."""
     return _due(
         db,
-        f"""SELECT campaign_id, min(due_at) AS at, count(*) AS count, {sequences.NEXT_STEP} AS step
+        f"""SELECT campaign_id, min(due_at) AS at, count(*) AS count, {sequences.NEXT_STEP} AS step, '' AS waits_for
            FROM campaign JOIN enrolment ON campaign_id = campaign.id
            WHERE status = 'running' AND state = 'active' AND due_at < ? AND due_at <> ''
            GROUP BY campaign_id, enrolment.step, substr(due_at, 1, 16)""",
@@ -54,6 +56,6 @@ def steps(db: sqlite3.Connection, until: datetime) -> list[Due]:
 
 def _due(db: sqlite3.Connection, query: str, until: datetime) -> list[Due]:
     return [
-        Due(row["campaign_id"], parse_rfc3339(row["at"]), row["count"], row["step"])
+        Due(row["campaign_id"], parse_rfc3339(row["at"]), row["count"], row["step"], row["waits_for"])
         for row in db.execute(query, (rfc3339(until),))
     ]

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from aicmo.clock import parse_rfc3339, rfc3339
 from aicmo.store import campaign_options, sequences
@@ -32,7 +33,7 @@ class Claimed:
     """What it says: a running campaign has fixed that, and an edit of a running sequence fixes it anew."""
     address: str
     attempts: int
-    """Before this one."""
+    """Before this one; what was put off for our limits or our servers is none."""
     claim: int
     """Which claim of this delivery it is. A sender that was thought dead finds that its claim is not the latest, and
     may neither let the body go nor settle it."""
@@ -55,6 +56,14 @@ class Verdict:
     """One of ``deliveries.CAUSES``, where there is one."""
 
 
+class Claims(NamedTuple):
+    """What a claim came to."""
+
+    taken: list[Claimed]
+    put_off: list[tuple[State, Sequence[int]]]
+    """Who was settled on the way, by their deliveries' ids: what they came to be."""
+
+
 SETTLED_AT_ONCE = 1000
 """How many deliveries a claim puts off or takes out of the way at most, so that nobody waits long for the database. The
 next claim goes on where it stopped."""
@@ -62,9 +71,7 @@ PEEKED = 200
 """How many a claim reads at once where one after the other is put off."""
 
 
-def claim(
-    db: sqlite3.Connection, campaign_id: int, now: datetime, *, most: int, gates: Gates | None = None
-) -> list[Claimed]:
+def claim(db: sqlite3.Connection, campaign_id: int, now: datetime, *, most: int, gates: Gates | None = None) -> Claims:
     """Take the next deliveries that are due, ``most`` of them at most; none when the campaign is not running.
 
     Suppression, the campaign's status, its hours and ``gates`` are looked at here, in the claim's own transaction.
@@ -72,12 +79,13 @@ def claim(
     """
     campaign = db.execute("SELECT status, kind, options FROM campaign WHERE id = ?", (campaign_id,)).fetchone()
     if campaign is None or campaign["status"] != "running":
-        return []
+        return Claims([], [])
     gates, options = gates or Gates(), campaign_options.from_json(campaign["options"])
     is_sequence, keeper = campaign["kind"] == "sequence", None
     if not gates.open or options.window is not None:
         keeper = Gatekeeper(db, gates, options, is_sequence=is_sequence, now=now)
     claimed: list[Claimed] = []
+    on_the_way: list[tuple[State, Sequence[int]]] = []
     settled, size = 0, most
     while len(claimed) < most and settled < SETTLED_AT_ONCE:
         rows = _next_due(db, campaign_id, now, size)
@@ -102,13 +110,14 @@ def claim(
             put_off.setdefault(held, []).append(row["id"])
         for held, ids in put_off.items():
             _put_off(db, ids, held, now)
+            on_the_way.append((held.state, ids))
             settled += len(ids)
         _take(db, [each.id for each in taken], now)
         claimed += taken
         if len(rows) < size:
             break
         size = most - len(claimed) if taken else min(4 * size, PEEKED)
-    return claimed
+    return Claims(claimed, on_the_way)
 
 
 def _next_due(db: sqlite3.Connection, campaign_id: int, now: datetime, most: int) -> list[sqlite3.Row]:
@@ -216,13 +225,22 @@ def let_go(
         return Refusal("left", because)
     if gates is not None and gates.domains and (refusal := _domain_full(db, delivery.address, gates, now)):
         return refusal
-    for window, most in limits.items():
-        room_at = _room_at(db, "provider", provider, window, most, now)
-        if room_at is not None:
-            return Refusal("limit", f"{most} a {window} reached", room_at)
+    if full := full_until(db, provider, limits, now):
+        window, until = full
+        return Refusal("limit", f"{limits[window]} a {window} reached", until)
     sending = {"provider": provider, "message_id": message_id, "sending_at": rfc3339(now)}
     move(db, delivery.id, State.SENDING, now, claim=delivery.claim, **sending)
     return None
+
+
+def full_until(db: sqlite3.Connection, provider: str, limits: Limits, now: datetime) -> tuple[str, datetime] | None:
+    """Which of the limits keeps a provider from sending longest, and until when; ``None``: it may send now."""
+    full = [
+        (window, until)
+        for window, most in limits.items()
+        if (until := _room_at(db, "provider", provider, window, most, now)) is not None
+    ]
+    return max(full, key=lambda each: each[1], default=None)
 
 
 def _left(db: sqlite3.Connection, delivery: Claimed) -> str:
@@ -251,9 +269,11 @@ def _room_at(db: sqlite3.Connection, column: str, value: str, window: str, most:
     return parse_rfc3339(row["sending_at"]) + span if row else None
 
 
-def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: datetime) -> None:
-    """Write down what became of a claimed delivery. Raises ``IllegalTransition``, also when the claim is not the
-    latest."""
+def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: datetime) -> State:
+    """Write down what became of a claimed delivery; its state now, which is the verdict's, or cancelled.
+
+    Raises ``IllegalTransition``, also when the claim is not the latest.
+    """
     # Who let a sent one go stands in it already, and to name it again costs a write to an index.
     known = {"provider": verdict.provider} if verdict.provider and verdict.state is not State.SENT else {}
     move(
@@ -269,15 +289,21 @@ def settle(db: sqlite3.Connection, delivery: Claimed, verdict: Verdict, now: dat
         retry_at=rfc3339(verdict.retry_at) if verdict.retry_at else None,
         **known,
     )
-    if verdict.state is State.QUEUED or verdict.cause == "limit":  # it was taken and not tried
+    if verdict.state is State.QUEUED or (verdict.state is State.DEFERRED and verdict.cause in _NOT_ITS_OWN):
         db.execute("UPDATE delivery SET attempts = attempts - 1 WHERE id = ?", (delivery.id,))
     if verdict.state in (State.QUEUED, State.DEFERRED):
-        db.execute(
+        cancelled = db.execute(
             f"UPDATE delivery SET state = 'cancelled', at = ? WHERE id = ? AND {_CANCELLED}",
             (rfc3339(now), delivery.id),
         )
+        if cancelled.rowcount:
+            return State.CANCELLED
+    return verdict.state
 
 
+_NOT_ITS_OWN = frozenset({"limit", "server"})
+"""Causes that say nothing of the recipient's side. What was put off for them is no attempt: a server that is away for
+an evening uses up none of the patience with a mailbox that says "later"."""
 _CANCELLED = "campaign_id IN (SELECT id FROM campaign WHERE status = 'cancelled')"
 """What comes back to wait in a campaign that was cancelled meanwhile is cancelled too: nobody would take it again."""
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-BUSY_TIMEOUT_MS = 10_000
-"""How long a write waits for another program's write before it is called locked."""
+BUSY_TIMEOUT_MS = 30_000
+"""How long a write waits for another program's write before it is called locked: longer than the longest one takes, the
+start of a sequence with a million people."""
 MAX_JOBS_PER_COMMIT = 256
 STEPS_BETWEEN_QUESTIONS = 20_000
 """Of SQLite's machine, which takes some tens of millions a second."""

@@ -49,6 +49,8 @@ class Frequency:
 
 @dataclass(slots=True)
 class Hold:
+    """A receiving domain that asked for less: nothing goes there for a while."""
+
     until: datetime
     waiting: int = 0
     """How many were sent to wait for its end."""
@@ -72,6 +74,7 @@ class Gates:
         return not self.domains and self.frequency is None and not self.holds
 
     def caps(self, domain: str) -> Limits:
+        """How many messages may go to a receiving domain in each span of time; empty: as many as there are."""
         return self.domains.get(domain) or self.domains.get(EVERY_OTHER) or {}
 
 

@@ -34,10 +34,11 @@ def stage(db: sqlite3.Connection, provider: str, caps: Sequence[int], now: datet
     return reached
 
 
-def sent_since(db: sqlite3.Connection, provider: str, now: datetime, span: timedelta = timedelta(days=1)) -> int:
-    """How many bodies left by way of ``provider`` in the span that ends now."""
+def sent_within_a_day(db: sqlite3.Connection, provider: str, now: datetime) -> int:
+    """How many bodies left by way of ``provider`` in the 24 hours that end ``now``."""
     row = db.execute(
-        "SELECT count(*) FROM delivery WHERE provider = ? AND sending_at > ?", (provider, rfc3339(now - span))
+        "SELECT count(*) FROM delivery WHERE provider = ? AND sending_at > ?",
+        (provider, rfc3339(now - timedelta(days=1))),
     ).fetchone()
     return int(row[0])
 

@@ -48,10 +48,11 @@ class Signer:
 
     @property
     def is_loaded(self) -> bool:
+        """Whether the key has been read."""
         return self._sign is not None
 
     def aligned_with(self, domain: str) -> bool:
-        """Whether a signature of ours speaks for ``domain``: both belong to one organisation (RFC 7489 3.1.1)."""
+        """Whether a signature of ours speaks for ``domain``: both belong to one organisation (DMARC, RFC 9989)."""
         return registrable(self.domain) == registrable(domain)
 
     def load(self) -> None:

@@ -78,6 +78,8 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True)
 class BuiltMessage:
+    """A message to one person, ready to be carried."""
+
     message_id: str
     """With its angle brackets."""
     mail_from: str
@@ -87,6 +89,7 @@ class BuiltMessage:
     raw: bytes
     """CRLF line ends throughout, ASCII only."""
     words: Filled
+    """What its parts say, before they are encoded."""
 
 
 class MessageBuilder:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,8 @@ class MessageTemplate:
 
     def __init__(self, draft: Draft, link_parameters: Mapping[str, str] = MappingProxyType({})) -> None:
         """``link_parameters`` are added to the links (see ``links``). Raises ``TemplateInvalid``."""
+        draft = replace(draft, body=_STYLES.sub(_without_comment_marks, draft.body))
+        _refuse_unreadable(draft)
         marks = Marks()
         page = tag_links(_page(draft, marks), link_parameters, marks)
         page = _with_footer(page, marks)
@@ -93,7 +96,7 @@ def _page(draft: Draft, marks: Marks) -> str:
     """The whole HTML page, styles inlined; ``marks`` holds the template's."""
     import css_inline
 
-    body = marks.hold(_STYLES.sub(_without_comment_marks, draft.body))
+    body = marks.hold(draft.body)
     if draft.format == "markdown":
         body = _LONE_BLOCK.sub(r"\1", _markdown(body))
     if "<html" not in body.lower():
@@ -173,20 +176,55 @@ def _variables(source: str) -> set[str]:
         raise _syntax(error, "text") from None
 
 
-def _compile(environment: Environment, source: str, part: str) -> Template:
+def _refuse_unreadable(draft: Draft) -> None:
+    """Look at each part as its author wrote it, because only there an error stands in a line that they know."""
+    for part in ("subject", "preheader", "body"):
+        _compile(_environment(html=False), getattr(draft, part), part, as_written=True)
+
+
+def _compile(environment: Environment, source: str, part: str, *, as_written: bool = False) -> Template:
     from jinja2 import TemplateSyntaxError
 
     try:
         return environment.from_string(source)
     except TemplateSyntaxError as error:
-        raise _syntax(error, part) from None
+        raise _syntax(error, part, source if as_written else "") from None
 
 
-def _syntax(error: Any, part: str) -> TemplateInvalid:
+def _syntax(error: Any, part: str, source: str = "") -> TemplateInvalid:
+    """``source`` is what the author wrote, where it is that in which the error was found."""
+    where, said = _place(error, source) if source else ("", error.message)
     return TemplateInvalid(
-        f"The {part} has a template error: {_sentence(error.message)}",
+        f"The {part} has a template error{where}: {_sentence(said)}",
         hint="Fields are written {{ first_name }}, with a default {{ first_name | default('there') }}.",
     )
+
+
+def _place(error: Any, source: str) -> tuple[str, str]:
+    """Where in ``source`` the error is, and what is wrong there. A mark that is never closed is noticed only behind it,
+    so its beginning is told."""
+    source = source.replace("\r\n", "\n")
+    mark, at = _unclosed(source)
+    line = source.count("\n", 0, at) + 1
+    if mark and line <= error.lineno:
+        return f" in line {line}, column {at - source.rfind(chr(10), 0, at)}", f"{mark} is never closed"
+    return f" in line {error.lineno}", error.message
+
+
+def _unclosed(source: str) -> tuple[str, int]:
+    """The mark that is open where the reading of ``source`` ends, and where it begins; an empty one: none is."""
+    from jinja2 import TemplateSyntaxError
+
+    mark, begins, at = "", 0, 0
+    with suppress(TemplateSyntaxError):
+        for _, kind, value in _environment(html=False).lex(source):
+            at = source.find(value, at)
+            if kind.endswith("_begin"):
+                mark, begins = value, at
+            elif kind.endswith("_end"):
+                mark = ""
+            at += len(value)
+    return mark, begins
 
 
 def _sentence(said: object) -> str:

@@ -41,7 +41,10 @@ _DEVICE = re.compile(
 
 
 class InboundLetter:
+    """One mail, read no further than is asked."""
+
     def __init__(self, raw: bytes) -> None:
+        """``raw``: as it was fetched; what is beyond ``LONGEST_MAIL`` is not read."""
         self._raw = raw[:LONGEST_MAIL]
         self._headers: Message = BytesHeaderParser().parsebytes(self._raw)
 

@@ -103,6 +103,8 @@ class OptOutReport:
 
 
 class OptOuts:
+    """Looks into the mailboxes that replies come to."""
+
     def __init__(
         self, db: Database, accounts: Callable[[], ProviderChain[MailReader]], *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
@@ -110,6 +112,10 @@ class OptOuts:
         self._db = db
         self._accounts = accounts
         self._clock = clock
+
+    def mailboxes(self) -> tuple[str, ...]:
+        """The accounts that ``look`` reads, in their order. Raises ``ConfigInvalid``."""
+        return tuple(dict.fromkeys(account.name for account in self._accounts().providers))
 
     async def look(self) -> OptOutReport:
         """Read what is new in every account, within ``PATIENCE_S``, and suppress whoever asked for it.

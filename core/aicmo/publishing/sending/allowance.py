@@ -2,7 +2,8 @@
 
 ``accounts`` reads the ledger; everything else is arithmetic over what it found. A new account warms up: on each day on
 which it really sends (at least half of what it may, and without much trouble) the next day's cap is the next one of its
-table, until the table ends and only the account's own limits hold. Days are those of UTC, so that they are all alike.
+table, until the table ends and only the account's own limits hold. A cap "a day" holds for any 24 hours; the days by
+which a warm-up counts are those of UTC, so that they are all alike, and at midnight there a new cap holds.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import Protocol
 
-from aicmo.store import warming
+from aicmo.store import claiming, warming
 
 SPANS_S = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 LONGEST_DAYS = 400
@@ -24,7 +25,9 @@ class SendingAccount(Protocol):
     """What is asked of a provider of ``email_sending``."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the configuration's block, and in the ledger."""
+        ...
 
     @property
     def limits(self) -> Mapping[str, int]:
@@ -44,6 +47,7 @@ class Account:
     name: str
     limits: Mapping[str, int] = field(default_factory=dict)
     warm_up: tuple[int, ...] = ()
+    """Both as a ``SendingAccount`` has them."""
     stage: int = 0
     """How many days of the warm-up are behind it."""
     used: int = 0
@@ -105,6 +109,17 @@ def accounts(db: sqlite3.Connection, providers: Sequence[SendingAccount], now: d
 
 
 def account(db: sqlite3.Connection, provider: SendingAccount, now: datetime) -> Account:
+    """How one of them stands."""
     stage = warming.stage(db, provider.name, provider.warm_up, now) if provider.warm_up else 0
-    used = warming.sent_since(db, provider.name, now) if provider.limits or provider.warm_up else 0
+    used = warming.sent_within_a_day(db, provider.name, now) if provider.limits or provider.warm_up else 0
     return Account(provider.name, provider.limits, tuple(provider.warm_up), stage, used)
+
+
+def room_at(db: sqlite3.Connection, provider: SendingAccount, until: datetime, now: datetime) -> datetime:
+    """When an account may send again that today's limits keep back ``until`` then: at midnight (UTC) or after it, where
+    the limits of tomorrow leave room sooner; what they are is told by what was sent so far."""
+    tomorrow = datetime.combine(now.astimezone(UTC).date() + timedelta(days=1), time(), UTC)
+    if until <= tomorrow:
+        return until
+    full = claiming.full_until(db, provider.name, account(db, provider, tomorrow).limits_now, tomorrow)
+    return full[1] if full else tomorrow

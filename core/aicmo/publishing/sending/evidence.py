@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -119,8 +119,13 @@ class _Heard:
     why_not: str = ""
     needs_a_person: bool = False
 
+    def report(self, settled: int, left: int) -> EvidenceReport:
+        return EvidenceReport(self.asked, settled, left, self.looked_in, self.why_not, self.needs_a_person)
+
 
 class EvidenceSearch:
+    """Looks for what is unknown. It settles what it finds; what it does not find stays as it is."""
+
     def __init__(
         self, db: Database, accounts: Callable[[], ProviderChain[MailReader]], *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
@@ -145,21 +150,7 @@ class EvidenceSearch:
     async def look_for(self, campaign_id: int, *, address: str = "") -> EvidenceReport:
         """Look now for all unknown deliveries of a campaign, or the one to ``address`` (normalised): a person asks."""
         wanted = await self._db.aread(lambda db: unknown.in_doubt(db, campaign_id, address))
-        total = EvidenceReport(left=len(wanted))
-        for start in range(0, len(wanted), MOST_AT_ONCE):
-            batch = wanted[start : start + MOST_AT_ONCE]
-            report = await self._look(batch, None)
-            total = EvidenceReport(
-                total.asked + report.asked,
-                total.settled + report.settled,
-                total.left - len(batch) + report.left,
-                tuple(dict.fromkeys(total.looked_in + report.looked_in)),
-                report.why_not,
-                report.needs_a_person,
-            )
-            if not report.asked:
-                break
-        return total
+        return await _in_batches(wanted, self._look)
 
     async def look_for_waiting(self, campaign_id: int) -> EvidenceReport:
         """Look for those of a campaign that wait, because a copy of this database may have sent them.
@@ -167,30 +158,15 @@ class EvidenceSearch:
         What is found is ``sent``; what is not still waits, and is ``left``.
         """
         wanted = await self._db.aread(lambda db: _may_have_gone(db, campaign_id))
-        total = EvidenceReport(left=len(wanted))
-        for start in range(0, len(wanted), MOST_AT_ONCE):
-            try:
-                heard = await self._ask(wanted[start : start + MOST_AT_ONCE])
-            except ConfigInvalid as error:
-                heard = _Heard(why_not=error.message, needs_a_person=True)
-            settled = await self._db.awrite(partial(_settle_waiting, found=heard.found, now=self._clock.now()))
-            total = EvidenceReport(
-                total.asked + heard.asked,
-                total.settled + settled,
-                total.left - settled,
-                tuple(dict.fromkeys(total.looked_in + heard.looked_in)),
-                heard.why_not,
-                heard.needs_a_person,
-            )
-            if not heard.asked:
-                break
-        return total
+        return await _in_batches(wanted, self._look_among_waiting)
 
-    async def _look(self, batch: Sequence[InDoubt], seen: Seen | None) -> EvidenceReport:
-        try:
-            heard = await self._ask(batch)
-        except ConfigInvalid as error:
-            heard = _Heard(why_not=error.message, needs_a_person=True)
+    async def _look_among_waiting(self, batch: Sequence[InDoubt]) -> EvidenceReport:
+        heard = await self._hear(batch)
+        settled = await self._db.awrite(partial(_settle_waiting, found=heard.found, now=self._clock.now()))
+        return heard.report(settled, len(batch) - settled)
+
+    async def _look(self, batch: Sequence[InDoubt], seen: Seen | None = None) -> EvidenceReport:
+        heard = await self._hear(batch)
         now = self._clock.now()
 
         def write(db: sqlite3.Connection) -> tuple[int, int]:
@@ -208,10 +184,13 @@ class EvidenceSearch:
         settled, left = await self._db.awrite(write)
         if settled:
             log.info("%d unknown deliveries went, as %s shows", settled, ", ".join(heard.looked_in))
-        return EvidenceReport(heard.asked, settled, left, heard.looked_in, heard.why_not, heard.needs_a_person)
+        return heard.report(settled, left)
 
-    async def _ask(self, batch: Sequence[InDoubt]) -> _Heard:
-        chain = await asyncio.to_thread(self._accounts)  # loads the providers' modules
+    async def _hear(self, batch: Sequence[InDoubt]) -> _Heard:
+        try:
+            chain = await asyncio.to_thread(self._accounts)  # loads the providers' modules
+        except ConfigInvalid as error:
+            return _Heard(why_not=error.message, needs_a_person=True)
         if not chain.providers:
             return _Heard(why_not=NOBODY, needs_a_person=True)
         looked_in: dict[str, None] = {}
@@ -234,6 +213,27 @@ class EvidenceSearch:
             told.why or "; ".join(f"{attempt.provider}: {attempt.detail}" for attempt in failed),
             any(attempt.outcome in (Outcome.AUTH, Outcome.INPUT) for attempt in failed),
         )
+
+
+async def _in_batches(
+    wanted: Sequence[InDoubt], look: Callable[[Sequence[InDoubt]], Awaitable[EvidenceReport]]
+) -> EvidenceReport:
+    """What ``look`` comes to, so many at once, until nobody can be asked any more."""
+    total = EvidenceReport(left=len(wanted))
+    for start in range(0, len(wanted), MOST_AT_ONCE):
+        batch = wanted[start : start + MOST_AT_ONCE]
+        report = await look(batch)
+        total = EvidenceReport(
+            total.asked + report.asked,
+            total.settled + report.settled,
+            total.left - len(batch) + report.left,
+            tuple(dict.fromkeys(total.looked_in + report.looked_in)),
+            report.why_not,
+            report.needs_a_person,
+        )
+        if not report.asked:
+            break
+    return total
 
 
 def _may_have_gone(db: sqlite3.Connection, campaign_id: int) -> list[InDoubt]:

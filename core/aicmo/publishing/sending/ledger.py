@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ from aicmo.clock import Clock
 from aicmo.errors import IllegalTransition
 from aicmo.store import Database, campaigns, claiming, failures, suppressions
 from aicmo.store.campaigns import CampaignStatus
-from aicmo.store.claiming import Claimed, Refusal, Verdict
+from aicmo.store.claiming import Claimed, Claims, Refusal, Verdict
 from aicmo.store.deliveries import State
 from aicmo.store.gates import Gates, hold
 from aicmo.store.set_back import take_as_of
@@ -64,6 +65,32 @@ class _Request:
     problem: Exception | None = None
 
 
+Moved = Sequence[tuple[State, Sequence[int]]]
+"""What came to be what, by ids of deliveries, in the order in which it did."""
+
+
+class Tally:
+    """How many deliveries were brought to each state, each counted once: where it was left.
+
+    It remembers who was put off, because only they come again.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[State] = Counter()
+        """Who waits in the queue, or is on the way, is in none."""
+        self._put_off: set[int] = set()
+
+    def note(self, moved: Moved) -> None:
+        for state, ids in moved:
+            if again := self._put_off.intersection(ids):
+                self._put_off -= again
+                self.counts[State.DEFERRED] -= len(again)
+            if state not in (State.QUEUED, State.CLAIMED):
+                self.counts[state] += len(ids)
+            if state is State.DEFERRED:
+                self._put_off.update(ids)
+
+
 class Ledger:
     """For the workers of one event loop."""
 
@@ -72,6 +99,8 @@ class Ledger:
         self._db = db
         self._clock = clock
         self._gates = gates or Gates()
+        self.tally = Tally()
+        """Of what is on disk."""
         self._requests: list[_Request] = []
         self._writing: asyncio.Task[None] | None = None
         self._wrote_at = clock.now()
@@ -126,9 +155,10 @@ class Ledger:
                 try:
                     now = self._clock.now()
                     set_back, self._wrote_at = now < self._wrote_at, now
-                    await self._db.awrite(
+                    moved = await self._db.awrite(
                         partial(_write_down, together=together, gates=self._gates, now=now, set_back=set_back)
                     )
+                    self.tally.note(moved)
                 except Exception as error:  # nothing was written: each of them has to know
                     self._failure = error
                     for each in together:
@@ -141,14 +171,15 @@ class Ledger:
 
 def _write_down(
     db: sqlite3.Connection, together: Sequence[_Request], gates: Gates, now: datetime, *, set_back: bool
-) -> None:
+) -> Moved:
     """On the writing thread. What is not a worker's any more is its own problem; anything else undoes all of it."""
+    moved: list[tuple[State, Sequence[int]]] = []
     if set_back:
         take_as_of(db, now)
     for each in together:
         if each.settlement is not None:
             try:
-                _settle(db, each.settlement, gates, now)
+                moved.append((_settle(db, each.settlement, gates, now), (each.settlement.delivery.id,)))
             except IllegalTransition as problem:
                 each.problem = problem
     for each in together:
@@ -160,13 +191,15 @@ def _write_down(
             except IllegalTransition as problem:
                 each.problem = problem
     asking = [each for each in together if each.claims and each.problem is None]
-    for each, claimed in zip(asking, _claim(db, len(asking), gates, now), strict=False):
+    taken, put_off = _claim(db, len(asking), gates, now)
+    for each, claimed in zip(asking, taken, strict=False):
         each.claimed = claimed
+    return [*moved, *put_off, (State.CLAIMED, [each.id for each in taken])]
 
 
-def _settle(db: sqlite3.Connection, settlement: Settlement, gates: Gates, now: datetime) -> None:
+def _settle(db: sqlite3.Connection, settlement: Settlement, gates: Gates, now: datetime) -> State:
     delivery, verdict = settlement.delivery, settlement.verdict
-    claiming.settle(db, delivery, verdict, now)
+    came_to = claiming.settle(db, delivery, verdict, now)
     why = verdict.code if settlement.dead_address else ""
     if verdict.state is State.FAILED and verdict.cause in failures.SOFT:
         why = failures.condemned(db, delivery.id)
@@ -177,17 +210,20 @@ def _settle(db: sqlite3.Connection, settlement: Settlement, gates: Gates, now: d
         hold(db, gates, delivery.address.rpartition("@")[2], settlement.asked_until, now)
     if settlement.pause and campaigns.get(db, delivery.campaign_id).status is CampaignStatus.RUNNING:
         campaigns.move(db, delivery.campaign_id, CampaignStatus.PAUSED, pause_reason=settlement.pause)
+    return came_to
 
 
-def _claim(db: sqlite3.Connection, most: int, gates: Gates, now: datetime) -> list[Claimed]:
+def _claim(db: sqlite3.Connection, most: int, gates: Gates, now: datetime) -> Claims:
     """What is due next, of the oldest running campaign first."""
-    claimed: list[Claimed] = []
+    found = Claims([], [])
     if most:
         for campaign_id in campaigns.running_ids(db):
-            claimed += claiming.claim(db, campaign_id, now, most=most - len(claimed), gates=gates)
-            if len(claimed) == most:
+            taken, put_off = claiming.claim(db, campaign_id, now, most=most - len(found.taken), gates=gates)
+            found.taken.extend(taken)
+            found.put_off.extend(put_off)
+            if len(found.taken) == most:
                 break
-    return claimed
+    return found
 
 
 def _tell(request: _Request) -> None:

@@ -17,7 +17,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -31,7 +31,7 @@ from aicmo.publishing.email.message import BuiltMessage, MessageBuilder, Recipie
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
 from aicmo.publishing.email.tokens import delivery_token
 from aicmo.publishing.schedule import newcomers
-from aicmo.publishing.sending.allowance import SendingAccount, account
+from aicmo.publishing.sending.allowance import SendingAccount, account, room_at
 from aicmo.publishing.sending.ledger import Ledger, Settlement
 from aicmo.publishing.sending.rules import AS_USUAL, SendingRules
 from aicmo.publishing.sending.sender_lock import sender_lock
@@ -82,7 +82,8 @@ class RunReport:
     next_at: datetime | None
     """For ``waiting``: when to run again, where that is known."""
     counts: Mapping[str, int]
-    """How many deliveries this run brought to each state."""
+    """How many deliveries this run brought to each state, each counted where it was left; those that were put off by a
+    gate or found suppressed among them. Who was put back, untried, is in none."""
     recovered_unknown: int
     """Deliveries that a sender before this one left on their way; now ``unknown``."""
     warning: str = ""
@@ -131,7 +132,6 @@ class Outbox:
         self._builders: dict[tuple[int, int, str, int], MessageBuilder] = {}
         self._compiling = asyncio.Lock()
         self._identity: meta.Identity | None = None
-        self._counts: Counter[str] = Counter()
         self._busy = 0  # workers that hold a delivery, or may be about to; only when none does can the run be over
         self._ending = asyncio.Event()
         self._status, self._reason = "done", ""
@@ -171,8 +171,9 @@ class Outbox:
                 await self._run_workers(patience_s, max_seconds)
             # A worker that had to be cut off leaves its row on its way: the lock is still ours, so say so now.
             left, _ = await self._db.awrite(lambda db: claiming.recover(db, self._clock.now()))
-            self._counts[State.UNKNOWN] += left
-        return RunReport(self._status, self._reason, self._next_at, dict(+self._counts), unknown, self._warning)
+        found = self._ledger.tally.counts + Counter({State.UNKNOWN: left})
+        counts = {state.value: found[state] for state in State if found[state]}
+        return RunReport(self._status, self._reason, self._next_at, counts, unknown, self._warning)
 
     async def _settle_in(self, also: Callable[[sqlite3.Connection], None]) -> None:
         """Before anything is claimed or begun, and again and again: is this still the database that last sent?"""
@@ -225,10 +226,8 @@ class Outbox:
             self._closed_until is None or self._closed_until <= self._clock.now()
         )
         claimed = await self._ledger.settle_and_claim(settled, claim=may_claim)
-        if settled is not None:
-            self._counts[settled.verdict.state] += 1
-            if settled.pause:
-                log.warning("campaign %d paused: %s", settled.delivery.campaign_id, settled.pause)
+        if settled is not None and settled.pause:
+            log.warning("campaign %d paused: %s", settled.delivery.campaign_id, settled.pause)
         return claimed
 
     async def _rest(self, patience_s: float) -> None:
@@ -319,8 +318,12 @@ class Outbox:
     async def _let_go(self, claimed: Claimed, message_id: str, provider: EmailProvider) -> None:
         limits = await self._limits_of(provider)
         refusal = await self._ledger.let_go(claimed, message_id, provider.name, limits)
-        if refusal is not None:
-            raise _Held(refusal)
+        if refusal is None:
+            return
+        if refusal.until is not None and refusal.why == "limit" and provider.warm_up:
+            until, now = refusal.until, self._clock.now()
+            refusal = replace(refusal, until=await self._db.aread(lambda db: room_at(db, provider, until, now)))
+        raise _Held(refusal)
 
     async def _limits_of(self, provider: EmailProvider) -> Mapping[str, int]:
         """Its limits today, its warm-up's cap among them."""

@@ -16,15 +16,17 @@ class PauseRules:
     """When a campaign pauses itself."""
 
     bounce_percent: float = 5
-    """More than so many of the last 100 messages came back."""
+    """Percent: more than so many of the last 100 messages came back."""
     complaint_percent: float = 0.1
-    """More than this part of what was sent was reported as spam."""
+    """Percent: more than this part of what was sent was reported as spam."""
     refusals: int = 3
     """So many in a row were refused for what we say or who we are."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendingRules:
+    """When a message may go, as ``[sending]`` of the configuration says."""
+
     zone: tzinfo = UTC
     """The business zone: where nobody says where they are."""
     domains: Mapping[str, Limits] = field(default_factory=dict)
@@ -36,6 +38,7 @@ class SendingRules:
     pause: PauseRules = PauseRules()
 
     def gates(self) -> Gates:
+        """What of it the store looks at, delivery by delivery."""
         return Gates(self.zone, self.domains, self.frequency)
 
 
@@ -43,6 +46,7 @@ AS_USUAL = SendingRules()
 
 
 def sending_rules(settings: SendingSettings) -> SendingRules:
+    """The rules of one configuration. Raises ``InvalidInput`` for a zone that there is not."""
     cap = settings.frequency
     return SendingRules(
         our_zone(settings.timezone),

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 
 from aicmo.clock import rfc3339
+from aicmo.errors import VerbHint
 from aicmo.store import Database, campaigns, deliveries, meta, whereabouts
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.set_back import take_as_of
@@ -55,10 +56,11 @@ def stop_what_runs(db: sqlite3.Connection, database: Path, now: datetime) -> str
         if each.status in ACTIVE:
             campaigns.move(db, each.id, CampaignStatus.PAUSED, pause_reason=pause_reason(why, now))
     paused = sum(each.status in ACTIVE for each in open_ones)
-    counted = "1 campaign is" if paused == 1 else f"{paused} campaigns are"
-    return (
-        f"This database was copied or restored ({why}), so {counted} paused: messages may have gone from the other copy"
-        " since. Resume each when you are sure: aicmo campaign resume ID"
+    so = {0: "what was paused stays so", 1: "1 campaign is paused"}.get(paused, f"{paused} campaigns are paused")
+    return VerbHint(
+        f"This database was copied or restored ({why}), so {so}: messages may have gone from the other copy"
+        " since. Resume each when you are sure",
+        "campaign resume ID",
     )
 
 
