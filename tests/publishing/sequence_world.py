@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aicmo.clock import SystemClock
 from aicmo.config import Config
-from aicmo.crm.lifecycle import record_event
+from aicmo.crm.lifecycle import record_event, set_stage
 from aicmo.paths import Paths
 from aicmo.publishing import Draft, State
 from aicmo.publishing.sequences.advancing import advance
@@ -78,7 +78,7 @@ class World:
         self.db.write(due)
 
     def claim(self, campaign: int) -> list[Claimed]:
-        return self.db.write(lambda db: claiming.claim(db, campaign, self.clock.now(), most=1000))
+        return self.db.write(lambda db: claiming.claim(db, campaign, self.clock.now(), most=1000)).taken
 
     def settle(self, claimed: Claimed, state: State = State.SENT) -> None:
         """What the server said of one that was claimed."""
@@ -100,6 +100,15 @@ class World:
     def later(self, span: timedelta = DAY) -> None:
         self.clock.at += span
         self.tick()
+
+    def stage(self, name: str, stage: str) -> None:
+        """Somebody is put there by hand, back as well."""
+
+        def put(db: sqlite3.Connection) -> None:
+            (number,) = db.execute("SELECT id FROM contact WHERE address = ?", (f"{name}@acme.example",)).fetchone()
+            set_stage(db, number, stage, "said so by phone", "you", self.clock.now(), demote=True)
+
+        self.db.write(put)
 
     def event(self, name: str, kind: str, *, human: bool | None = True, campaign: int | None = None) -> None:
         contact = self.workspace.crm.get(f"{name}@acme.example").id

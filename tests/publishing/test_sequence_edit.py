@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from aicmo.clock import rfc3339
 from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, NotFound
 from aicmo.publishing import Draft
 from aicmo.publishing.sequences.editing import Add, Change, Edit, Remove, Shift, consequences, edited
@@ -15,7 +16,7 @@ from aicmo.store import messages
 from aicmo.store.messages import Message
 from aicmo.store.sequences import Places
 
-from .sequence_world import DAY, IN_A_DAY, World, a_world
+from .sequence_world import DAY, IN_A_DAY, NOON, World, a_world
 
 STEPS = [Message(1, number, "", 10 + number, position=number, wait_minutes=IN_A_DAY) for number in (2, 3, 4)]
 PLACES = Places({1: 12, 2: 40, 3: 7, 4: 5}, 3, {"replied": 2, "bounced": 1})
@@ -272,3 +273,26 @@ def test_every_steps_words_are_checked_and_approved_before_the_start(world: Worl
     world.workspace.contents.save(second.content_id, Draft("Changed since", "Changed since"))
     with pytest.raises(ApprovalNeeded):
         world.publishing.start(campaign)
+
+
+def test_an_edit_says_at_once_when_everybody_inside_is_due(world: World) -> None:
+    world.people("ada", "bob")
+    campaign = world.start(world.sequence(3 * IN_A_DAY, IN_A_DAY))
+    world.send(campaign)
+    world.tick()
+
+    def due() -> set[str]:
+        return {each.place.due_at for each in world.sequences.people(campaign)}
+
+    def after(days: int) -> set[str]:
+        return {rfc3339(NOON + days * DAY)}
+
+    assert due() == after(3)
+    world.sequences.edit(campaign, Change(2, wait_minutes=5 * IN_A_DAY))
+    assert due() == after(5)
+    world.sequences.edit(campaign, Remove(2))
+    assert due() == after(1), "the next one follows now"
+    world.sequences.edit(campaign, Remove(3))
+    assert due() == {""}, "nothing more comes: they are through at the next look"
+    world.tick()
+    assert {each.place.state for each in world.sequences.people(campaign)} == {"done"}

@@ -22,8 +22,8 @@ from aicmo.store.variants import Trial
 from aicmo.workspace import open_workspace
 
 from .conftest import config_for
+from .hand_clock import run_once
 from .sequence_world import DAY, IN_A_DAY, MovedClock, World
-from .test_outbox import send
 
 
 @pytest.fixture
@@ -46,13 +46,13 @@ async def test_each_step_goes_out_when_its_time_has_come_and_stops_at_an_answer(
 ) -> None:
     world.people("ann", "bob")
     campaign = world.start(world.sequence(IN_A_DAY, IN_A_DAY))
-    first = await send(world.workspace)
+    first = await run_once(world.workspace)
     assert (first.status, first.next_at) == ("waiting", world.clock.at + DAY)
     world.clock.at += DAY
     world.event("bob", "replied")
-    await send(world.workspace)
+    await run_once(world.workspace)
     world.clock.at += DAY
-    last = await send(world.workspace)
+    last = await run_once(world.workspace)
     assert last.status == "done"
     assert subjects(sandbox) == {("ann", "Step 1"): 1, ("ann", "Step 2"): 1, ("ann", "Step 3"): 1, ("bob", "Step 1"): 1}
     assert world.publishing.campaign(campaign).status == "finished"
@@ -63,7 +63,7 @@ async def test_an_answer_that_comes_while_a_step_is_on_its_way_keeps_its_body_ba
 ) -> None:
     world.people("ann", "bob")
     campaign = world.start(world.sequence(IN_A_DAY))
-    await send(world.workspace)
+    await run_once(world.workspace)
     world.clock.at += DAY
     (provider,) = world.workspace.chain("email_sending").providers
     carry = provider.send
@@ -77,7 +77,7 @@ async def test_an_answer_that_comes_while_a_step_is_on_its_way_keeps_its_body_ba
         return await carry(mail, before_body=later)
 
     monkeypatch.setattr(provider, "send", answered_meanwhile)
-    await send(world.workspace)
+    await run_once(world.workspace)
     assert subjects(sandbox) == {("ann", "Step 1"): 1, ("bob", "Step 1"): 1, ("ann", "Step 2"): 1}
     kept = next(each for each in world.publishing.deliveries(campaign, state=State.CANCELLED))
     assert (kept.email, kept.step, kept.cause, kept.attempts) == ("bob@acme.example", 2, "stopped", 1)
@@ -90,12 +90,12 @@ async def test_nothing_follows_what_nobody_knows_of(world: World, sandbox: Runni
     sandbox.set_faults([Fault("dot", "drop", times=1)])
     world.people("ann")
     campaign = world.start(world.sequence(IN_A_DAY))
-    await send(world.workspace)
+    await run_once(world.workspace)
     world.clock.at += 9 * DAY
-    assert (await send(world.workspace)).status == "done"
+    assert (await run_once(world.workspace)).status == "done"
     assert world.publishing.counts(campaign).unknown == 1
     world.publishing.resolve(campaign, State.SENT)
-    await send(world.workspace)
+    await run_once(world.workspace)
     assert subjects(sandbox)["ann", "Step 2"] == 1
 
 
@@ -104,11 +104,11 @@ async def test_the_words_that_an_edit_brought_reach_the_sender_that_has_begun(
 ) -> None:
     world.people("ann", "bob")
     campaign = world.start(world.sequence(IN_A_DAY))
-    await send(world.workspace)
+    await run_once(world.workspace)
     world.later()
     better = world.workspace.contents.create("email", "Better", Draft("Better words", "Better words")).id
     world.sequences.edit(campaign, Change(2, content_id=better), approve=True)
-    await send(world.workspace)
+    await run_once(world.workspace)
     assert subjects(sandbox) == {(name, said): 1 for name in ("ann", "bob") for said in ("Step 1", "Better words")}
 
 
@@ -118,7 +118,7 @@ async def test_everybody_gets_one_variant_and_the_rest_the_winner(world: World, 
     world.variants.add(campaign, subject="Variant B")
     world.variants.set_test(Trial(campaign, "replies", 60, 10, IN_A_DAY, 5))
     world.start(campaign)
-    report = await send(world.workspace)
+    report = await run_once(world.workspace)
     assert (report.status, report.next_at) == ("waiting", world.clock.at + DAY)
     assert report.reason == "waits for the better variant"
     tried = subjects(sandbox)
@@ -126,7 +126,7 @@ async def test_everybody_gets_one_variant_and_the_rest_the_winner(world: World, 
         if subject == "Variant B":
             world.event(name, "replied", campaign=campaign)
     world.clock.at += DAY
-    assert (await send(world.workspace)).status == "done"
+    assert (await run_once(world.workspace)).status == "done"
     got = subjects(sandbox)
     counts = world.publishing.counts(campaign)
     assert set(got.values()) == {1} and len({name for name, _ in got}) == len(got) == counts.sent
@@ -145,7 +145,7 @@ async def test_a_test_message_is_the_one_that_was_asked_for(world: World, sandbo
     world.variants.add(campaign, subject="Variant B")
     for which in ({"step": 2}, {"variant": "B"}, {}):
         await world.publishing.send_test(campaign, "me@acme.example", **which)  # type: ignore[arg-type]
-    await send(world.workspace)
+    await run_once(world.workspace)
     assert {said for _, said in subjects(sandbox)} == {"[Test] Step 2", "[Test] Variant B", "[Test] Step 1"}
 
 
@@ -176,13 +176,13 @@ def test_killed_at_any_moment_nobody_gets_a_step_twice_and_nobody_is_forgotten(
         process.kill()
         process.join()
         world.clock.at += timedelta(hours=9)
-    asyncio.run(send(world.workspace))
+    asyncio.run(run_once(world.workspace))
     world.db.write(
         lambda db: db.execute("UPDATE delivery SET state = 'sent' WHERE state = 'unknown'")
     )  # the same as a person who says so for all
     for _ in range(3):
         world.clock.at += DAY
-        asyncio.run(send(world.workspace))
+        asyncio.run(run_once(world.workspace))
     got = subjects(sandbox)
     assert set(got.values()) == {1}
     assert len(world.ledger(campaign)) == 3 * len(names)

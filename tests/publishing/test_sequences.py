@@ -61,6 +61,29 @@ def test_nothing_follows_an_answer(world: World, kind: str) -> None:
     assert "on 2026-03-02" in world.place(campaign, "ann").why
 
 
+@pytest.mark.parametrize("stage", ["CONVERTED", "DISQUALIFIED"])
+def test_nothing_follows_a_persons_word_that_they_converted_or_never_will(world: World, stage: str) -> None:
+    world.people("ann", "bob", "cy")
+    campaign = world.start(world.sequence(IN_A_DAY))
+    world.send(campaign)
+    for name in ("ann", "cy"):
+        world.stage(name, stage)
+    world.stage("cy", "ENGAGED")
+    world.later()
+    assert world.send(campaign) == [("bob", 2), ("cy", 2)]
+    assert world.state(campaign, "ann") == ("stopped", stage.lower())
+
+
+def test_a_sequence_for_customers_goes_to_customers(world: World) -> None:
+    world.people("ann")
+    world.stage("ann", "CONVERTED")
+    world.clock.at += timedelta(seconds=1)
+    campaign = world.start(world.sequence(IN_A_DAY))
+    world.send(campaign)
+    world.later()
+    assert world.send(campaign) == [("ann", 2)]
+
+
 @pytest.mark.parametrize(("kind", "human"), [("auto_replied", False), ("replied", False), ("opened", True)])
 def test_what_is_no_persons_answer_stops_nobody(world: World, kind: str, human: bool) -> None:
     world.people("ann")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from aicmo.clock import SYSTEM_CLOCK, Clock, parse_rfc3339
-from aicmo.errors import IllegalTransition, InvalidInput, NotFound
+from aicmo.errors import IllegalTransition, InvalidInput, NotFound, VerbHint
 from aicmo.proportions import holm, z_test, z_test_holds
 from aicmo.publishing.spans import told_span
 from aicmo.publishing.writing.content_types import CONTENT_TYPES
@@ -71,6 +71,8 @@ def drawn_among(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Sequ
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
+    """What the figures of a test say."""
+
     winner: str
     """Empty: nobody has clearly won."""
     because: str
@@ -180,7 +182,9 @@ class Variants:
         subject = checked_line(subject, "subject")
         MessageTemplate(Draft(subject, ""))
         if content_id is None and not subject and not wait_minutes:
-            raise InvalidInput("The variant is no different.", hint="Say --content, --subject or --after.")
+            raise InvalidInput(
+                "The variant is no different.", hint="Give it another message, another subject or a later hour."
+            )
 
         def work(db: sqlite3.Connection) -> Message:
             refuse_fixed(db, campaign_id)
@@ -237,7 +241,7 @@ class Variants:
     def choose(self, campaign_id: int, letter: str) -> int:
         """A person's word on which variant the rest gets, also before its time; how many they are.
 
-        Raises ``NotFound``, and ``IllegalTransition`` before the start or when it is decided.
+        Raises ``NotFound``, and ``IllegalTransition`` before the start, when it is decided, or when all is over.
         """
         now = self._clock.now()
 
@@ -245,8 +249,11 @@ class Variants:
             campaign = campaigns.get(db, campaign_id)
             test = store.trial(db, campaign_id)
             if test is None:
-                raise NotFound(f"Campaign {campaign_id} has no test.", hint=f"See: aicmo campaign show {campaign_id}")
+                raise NotFound(
+                    f"Campaign {campaign_id} has no test.", hint=VerbHint("See", f"campaign show {campaign_id}")
+                )
             chosen = messages.get(db, campaign_id, messages.FIRST_STEP, letter)
+            campaigns.refuse_ended(campaign, "nobody waits for the better variant")
             if not campaigns.has_begun(db, campaign.id):
                 raise IllegalTransition(
                     f"Campaign {campaign_id} has not begun.", hint="There is nothing to choose yet."
@@ -318,12 +325,12 @@ def _check(test: Trial) -> None:
     if test.sample_percent < 100 < test.sample_percent + test.holdout_percent:
         raise InvalidInput(
             f"A sample of {test.sample_percent} % and {test.holdout_percent} % held out are more than everybody.",
-            hint="Say a smaller --sample or --holdout; --sample 100 is everybody who is not held out.",
+            hint="Take a smaller sample, or hold out fewer; a sample of 100 is everybody who is not held out.",
         )
     if test.wait_minutes < 1 or test.least < 1:
         raise InvalidInput(
             f"A test that waits {told_span(test.wait_minutes)} and asks for {test.least} of each tells nothing.",
-            hint="Say --wait 24h, or longer, and --least 100, or more.",
+            hint="Wait 24h or longer, and for at least 100 of each.",
         )
 
 
@@ -331,6 +338,7 @@ def refuse_fixed(db: sqlite3.Connection, campaign_id: int) -> None:
     """What a campaign sends first is fixed when it is started or scheduled. Raises ``IllegalTransition``,
     ``NotFound``."""
     campaign = campaigns.get(db, campaign_id)
+    campaigns.refuse_cancelled(campaign)
     if campaign.version_id is not None:
         raise IllegalTransition(
             f"Campaign {campaign_id} is {campaign.status}; what it sends is fixed.",
@@ -344,5 +352,5 @@ def refuse_unsendable(db: sqlite3.Connection, content_id: int) -> None:
     if CONTENT_TYPES[content.type].original != "email":
         raise InvalidInput(
             f"Content {content_id} is of type {content.type}, which is no e-mail.",
-            hint="Create it with: aicmo content create --type email",
+            hint=VerbHint("Create it with", "content create --type email"),
         )

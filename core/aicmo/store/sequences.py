@@ -21,6 +21,7 @@ AT_ONCE = ""
 STOPS: Mapping[str, str] = {
     "replied": "replied",
     "converted": "converted",
+    "disqualified": "disqualified",
     "unsubscribed": "opted out",
     "complained": "complained",
     "bounced": "bounced",
@@ -30,25 +31,34 @@ STOPS: Mapping[str, str] = {
 }
 """Why somebody leaves a sequence early, as one word for programs and as a phrase for people."""
 
-_STOPPING_EVENT = """(
-    SELECT kind || ' ' || at FROM event INDEXED BY event_contact
+_STOPPING_EVENT = """(SELECT what || ' ' || at FROM (
+    SELECT kind AS what, at FROM event INDEXED BY event_contact
     WHERE event.contact_id = {contact} AND at >= {since}
     AND (kind IN ('bounced', 'unsubscribed', 'complained') OR (kind IN ('replied', 'converted') AND human IS NOT 0))
-    ORDER BY at, id LIMIT 1)"""
-"""The first thing since they entered that ends it. What a machine answered does not."""
+    UNION ALL
+    SELECT lower(to_stage), at FROM stage_change INDEXED BY stage_change_contact
+    WHERE stage_change.contact_id = {contact} AND at >= {since} AND to_stage IN ('CONVERTED', 'DISQUALIFIED')
+          AND to_stage = (SELECT stage FROM contact AS whose WHERE whose.id = stage_change.contact_id)
+    ) ORDER BY at LIMIT 1)"""
+"""The first thing since they entered that ends it: what a machine answered does not, a stage that was taken back does
+not, and one that a person put them into does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
+    """Somebody in a sequence, and all that decides what they get next. Times are UTC."""
+
     contact_id: int
     email: str
     address: str
+    """Normalised."""
     step: int
     """The last one that was queued for them, or passed over."""
     passed_at: datetime | None
     """When it was passed over; ``None``: see ``delivery``."""
     entered_at: datetime
     due_at: str
+    """When to look at them next; empty: at once, or when the ledger says more."""
     suppressed: str
     """Why they must not be written to; empty: they may."""
     event: str
@@ -77,12 +87,12 @@ FROM enrolment JOIN contact ON contact.id = enrolment.contact_id
 """
 
 
-NEXT_STEP = """(
-    SELECT said.step FROM campaign_message AS said
+_AFTER_THE_LAST = """
+    FROM campaign_message AS said
     WHERE said.campaign_id = enrolment.campaign_id AND said.step > 1 AND NOT said.removed AND said.position > coalesce(
         (SELECT position FROM campaign_message AS last
-         WHERE last.campaign_id = enrolment.campaign_id AND last.step = enrolment.step AND last.step > 1), 1)
-    ORDER BY said.position LIMIT 1)"""
+         WHERE last.campaign_id = enrolment.campaign_id AND last.step = enrolment.step AND last.step > 1), 1)"""
+NEXT_STEP = f"(SELECT said.step {_AFTER_THE_LAST} ORDER BY said.position LIMIT 1)"
 """The step that comes after the last one, of a row of ``enrolment``; NULL: nothing more."""
 
 
@@ -122,6 +132,7 @@ def enter(db: sqlite3.Connection, campaign_id: int, now: datetime, contact_ids: 
 
 
 def running(db: sqlite3.Connection) -> list[int]:
+    """The sequences that are under way, the oldest first."""
     return [
         row[0]
         for row in db.execute("SELECT id FROM campaign WHERE status = 'running' AND kind = 'sequence' ORDER BY id")
@@ -252,11 +263,21 @@ def take_back_failed(db: sqlite3.Connection, campaign_id: int, now: datetime) ->
     )
 
 
-def look_at_all(db: sqlite3.Connection, campaign_id: int) -> None:
-    """The steps were changed: whoever waits for one may wait for another, or another time."""
+def reckon_anew(db: sqlite3.Connection, campaign_id: int) -> None:
+    """The steps were changed: whoever waits for one waits until its time now, and is looked at at once where nothing
+    more comes. Whoever is to be looked at, or waits for the ledger, does so still."""
     db.execute(
-        "UPDATE enrolment SET due_at = ? WHERE campaign_id = ? AND state = 'active' AND due_at IS NOT NULL",
-        (AT_ONCE, campaign_id),
+        f"""UPDATE enrolment SET due_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ',
+               coalesce((SELECT max(sending_at) FROM delivery INDEXED BY delivery_contact
+                         WHERE contact_id = enrolment.contact_id AND campaign_id = enrolment.campaign_id
+                               AND step = enrolment.step AND delivery.state = 'sent'), passed_at),
+               (SELECT said.wait_minutes {_AFTER_THE_LAST}
+                      AND NOT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_contact
+                                      WHERE contact_id = enrolment.contact_id AND campaign_id = said.campaign_id
+                                            AND step = said.step)
+                ORDER BY said.position LIMIT 1) || ' minutes'), ?)
+           WHERE campaign_id = ? AND state = 'active' AND due_at <> ?""",
+        (AT_ONCE, campaign_id, AT_ONCE),
     )
 
 
@@ -284,10 +305,12 @@ class Places:
 
     @property
     def total(self) -> int:
+        """Everybody who ever entered."""
         return sum(self.active.values()) + self.done + sum(self.stopped.values())
 
 
 def places(db: sqlite3.Connection, campaign_id: int) -> Places:
+    """Of one sequence; all zero before the start."""
     active: Counter[int] = Counter()
     stopped: Counter[str] = Counter()
     done = 0

@@ -43,6 +43,7 @@ _COLUMNS = """
 
 
 def trial(db: sqlite3.Connection, campaign_id: int) -> Trial | None:
+    """``None`` where nothing is tried."""
     row = db.execute(f"SELECT {_COLUMNS} FROM campaign_test WHERE campaign_id = ?", (campaign_id,)).fetchone()
     return Trial(**dict(row)) if row else None
 
@@ -59,6 +60,7 @@ def put_trial(db: sqlite3.Connection, asked: Trial) -> None:
 
 
 def delete_trial(db: sqlite3.Connection, campaign_id: int) -> bool:
+    """Whether there was one."""
     return db.execute("DELETE FROM campaign_test WHERE campaign_id = ?", (campaign_id,)).rowcount == 1
 
 
@@ -103,6 +105,7 @@ class Figures:
     """Those who got the winner after it had won; their figures decided nothing."""
 
     def of(self, goal: str) -> int:
+        """How many people reached the ``goal`` of a ``Trial``."""
         return self.clicks if goal == "clicks" else self.replies
 
 
@@ -205,7 +208,7 @@ def unreleased(db: sqlite3.Connection) -> list[Trial]:
 
 
 def release(db: sqlite3.Connection, asked: Trial, now: datetime, after: timedelta, *, most: int) -> int:
-    """Give ``most`` of those who wait the winner, to go ``after`` the decision; how many they were."""
+    """Give ``most`` of those who wait the winner of a decided test, to go ``after`` the decision; how many it were."""
     assert asked.decided_at is not None
     later = (State.DEFERRED, "variant", CAUSES["variant"], rfc3339(parse_rfc3339(asked.decided_at) + after))
     state, cause, reason, retry_at = later if after else (State.QUEUED, "", "", None)

@@ -35,14 +35,20 @@ _OPTED_OUT = {"manual": "suppressed"}
 
 @dataclass(frozen=True, slots=True)
 class Wait:
+    """Nothing happens with them before then."""
+
     until: datetime | None
     """``None``: for the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
+    """They get nothing more of it."""
+
     cause: str
+    """One of ``sequences.STOPS``."""
     because: str
+    """In words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,7 @@ class Due:
 
     message: Message
     since: datetime
+    """When it became due, UTC."""
 
 
 Move = Wait | Leave | End | Due

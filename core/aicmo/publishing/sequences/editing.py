@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from aicmo.errors import InvalidInput, NotFound
+from aicmo.errors import InvalidInput, NotFound, VerbHint
 from aicmo.publishing.sequences.advancing import following, position
 from aicmo.publishing.spans import told_span
 from aicmo.store.messages import FIRST_STEP, Message
@@ -18,16 +18,21 @@ from aicmo.store.sequences import Places
 
 @dataclass(frozen=True, slots=True)
 class Add:
+    """A further step."""
+
     content_id: int
     wait_minutes: int
     """After the step before it went."""
     only_if: str = ""
+    """See ``advancing.condition``; empty: everybody gets it."""
     before: int | None = None
     """The step that it goes before; ``None``: it is the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
+    """Other words, another delay or another condition for a step."""
+
     step: int
     content_id: int | None = None
     """Its latest version; also where it was this content already. ``None`` leaves it."""
@@ -37,14 +42,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
+    """Nobody gets the step any more."""
+
     step: int
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
+    """The step goes at another place in the order."""
+
     step: int
     before: int | None = None
-    """``None``: to the end."""
+    """The step that it goes before; ``None``: to the end."""
 
 
 Edit = Add | Change | Remove | Shift
@@ -52,6 +61,8 @@ Edit = Add | Change | Remove | Shift
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
+    """What an edit means for some of the people inside."""
+
     count: int
     """People."""
     who: str
@@ -61,6 +72,7 @@ class Consequence:
 
     @property
     def told(self) -> str:
+        """On one line: ``12 waiting for step 2: they get step 4 first``."""
         return f"{self.count:,} {self.who}: {self.what}"
 
 
@@ -109,12 +121,12 @@ def _place(steps: Sequence[Message], number: int | None) -> int:
     if number == FIRST_STEP:
         raise InvalidInput(
             "The first step is where everybody begins: it stays the first, waits for nobody, and goes to all.",
-            hint="Its words can be changed: aicmo campaign step edit ID 1 --content ID",
+            hint=VerbHint("Its words can be changed", "campaign step edit ID 1 --content ID"),
         )
     for place, each in enumerate(steps):
         if each.step == number and not each.removed:
             return place
-    raise NotFound(f"There is no step {number}.", hint="See: aicmo campaign step list ID")
+    raise NotFound(f"There is no step {number}.", hint=VerbHint("See", "campaign step list ID"))
 
 
 def _changed(message: Message, edit: Change) -> Message:

@@ -14,13 +14,13 @@ from datetime import datetime
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.segments import select
-from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput
+from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, VerbHint
 from aicmo.publishing.preflight import CheckReport
 from aicmo.publishing.sequences.advancing import condition, following
 from aicmo.publishing.sequences.editing import Add, Change, Edit, Plan, consequences, edited
 from aicmo.publishing.variants import refuse_unsendable
 from aicmo.store import Database, campaigns, contents, messages, sequences, variants
-from aicmo.store.campaigns import Campaign, CampaignStatus
+from aicmo.store.campaigns import Campaign
 from aicmo.store.contents import Draft
 from aicmo.store.deliveries import State
 from aicmo.store.messages import FIRST_STEP, Message
@@ -75,11 +75,13 @@ class Sequences:
             campaign = campaigns.get(db, campaign_id)
             if joins is False and campaign.kind != "sequence":
                 return campaign  # nobody joins it, and it stays what it is
+            if joins is not False:
+                campaigns.refuse_cancelled(campaign)
             _make(db, campaign)
             if joins and variants.trial(db, campaign_id) is not None:
                 raise InvalidInput(
                     "A campaign that newcomers join is never through with its test.",
-                    hint=f"Drop the test first: aicmo campaign ab {campaign_id} --off",
+                    hint=VerbHint("Drop the test first", f"campaign ab {campaign_id} --off"),
                 )
             if joins is not None:
                 campaigns.set_joining(db, campaign_id, now if joins else None)
@@ -157,7 +159,7 @@ class Sequences:
             if is_fixed:
                 if _brings_words(edit):
                     _approve(db, messages.get(db, campaign_id, plan.step), now, approve)
-                sequences.look_at_all(db, campaign_id)
+                sequences.reckon_anew(db, campaign_id)
             return plan
 
         return self._db.write(work)
@@ -181,8 +183,7 @@ def _brings_words(edit: Edit) -> bool:
 
 def _plan(db: sqlite3.Connection, campaign_id: int, edit: Edit, now: datetime) -> Plan:
     campaign = campaigns.get(db, campaign_id)
-    if campaign.status is CampaignStatus.CANCELLED:
-        raise IllegalTransition(f"Campaign {campaign_id} is cancelled; nobody gets anything of it.")
+    campaigns.refuse_cancelled(campaign)
     _refuse_begun(db, campaign)
     if isinstance(edit, Add | Change):
         if edit.content_id is not None:
@@ -190,7 +191,9 @@ def _plan(db: sqlite3.Connection, campaign_id: int, edit: Edit, now: datetime) -
         if edit.only_if:
             select(db, condition(edit.only_if, campaign_id), now=now)
     if isinstance(edit, Change) and edit.step == FIRST_STEP and messages.first(db, campaign_id).variant:
-        raise InvalidInput("The first step has variants; its words stay.", hint="See: aicmo campaign variant list ID")
+        raise InvalidInput(
+            "The first step has variants; its words stay.", hint=VerbHint("See", "campaign variant list ID")
+        )
     before = messages.steps(db, campaign_id, removed=True)
     after, number = edited(campaign_id, before, edit)
     if not campaigns.has_begun(db, campaign_id):
@@ -206,7 +209,9 @@ def _refuse_begun(db: sqlite3.Connection, campaign: Campaign) -> None:
     if campaign.kind != "sequence" and campaigns.has_begun(db, campaign.id):
         raise IllegalTransition(
             f"Campaign {campaign.id} has begun and goes once.",
-            hint=f"Make a sequence for those it reached: aicmo campaign create --to sent:{campaign.id} --kind sequence",
+            hint=VerbHint(
+                "Make a sequence for those it reached", f"campaign create --to sent:{campaign.id} --kind sequence"
+            ),
         )
 
 
