@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from aicmo.crm import CRMRepository
@@ -9,7 +11,8 @@ from aicmo.crm.editing import EXAMPLES
 from aicmo.crm.fields import Fields
 from aicmo.crm.history import History
 from aicmo.errors import EditConflict, IllegalTransition, InvalidInput, NotFound
-from aicmo.store import Database, open_database, stages
+from aicmo.store import Database, open_database, stages, suppressions
+from aicmo.store.suppressions import SuppressionReason
 
 
 @pytest.fixture
@@ -37,6 +40,20 @@ def test_clearing_a_field_that_nobody_has_is_a_slip_and_names_the_nearest(crm: C
         with pytest.raises(InvalidInput) as refused:
             change("", {"field.titel": ""})
         assert refused.value.hint == "Did you mean title?"
+
+
+@pytest.mark.parametrize(("reason", "follows"), [("unsubscribed", True), ("complained", True), ("bounced", False)])
+def test_who_wants_no_mail_gets_none_at_another_address_either(
+    reason: str, follows: bool, crm: CRMRepository, db: Database
+) -> None:
+    """A mailbox that is gone says nothing of the next one."""
+    ada = crm.add("ada@example.com")
+    db.write(
+        lambda con: suppressions.add(con, ada.address, SuppressionReason(reason), "she said so", datetime.now(UTC))
+    )
+    crm.edit(ada, {"email": "ada@new.example"})
+    assert db.read(lambda con: suppressions.reason_for(con, "ada@new.example")) == (reason if follows else "")
+    assert db.read(lambda con: suppressions.reason_for(con, "ada@example.com")) == reason
 
 
 def test_edits_that_do_not_overlap_are_merged(crm: CRMRepository) -> None:

@@ -16,7 +16,7 @@ from aicmo.crm.address import normalise
 from aicmo.crm.fields import check_known, fitted
 from aicmo.crm.lifecycle import set_stage, stage_named
 from aicmo.crm.mapping import FIELDS, MAX_CUSTOM_FIELDS, MAX_VALUE, custom_key
-from aicmo.errors import EditConflict, InvalidInput, NotFound
+from aicmo.errors import EditConflict, InvalidInput, NotFound, VerbHint
 from aicmo.store import changes, contacts, lookups, people
 from aicmo.store import tags as tag_store
 from aicmo.store.changes import ChangedPerson, State
@@ -144,7 +144,9 @@ def edit_one(db: sqlite3.Connection, base: Contact, edit: Edit) -> EditResult:
     """
     entry = contacts.by_id(db, [base.id]).get(base.id)
     if entry is None:
-        raise NotFound(f"{base.email} is no contact any more.", hint="Undo brings back whom you deleted: aicmo undo")
+        raise NotFound(
+            f"{base.email} is no contact any more.", hint=VerbHint("Undo brings back whom you deleted", "undo")
+        )
     original = changes.state_of(contacts.as_entry(base))
     theirs = changes.state_of(entry)
     mine: dict[str, str] = {}
@@ -223,7 +225,7 @@ def _check_address(db: sqlite3.Connection, ids: Sequence[int], address: str) -> 
         mine = "".join(entry.email for entry in contacts.by_id(db, ids).values())
         raise InvalidInput(
             f"{address} is another contact's already.",
-            hint=f"Make them one: aicmo contact merge {other.email} {mine}",
+            hint=VerbHint("Make them one", f"contact merge {other.email} {mine}"),
         )
 
 

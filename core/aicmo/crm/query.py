@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from aicmo.crm.query_keys import KEYS, Context, SavedQuery, Value, custom_field, nearest
-from aicmo.errors import QueryInvalid
+from aicmo.errors import QueryInvalid, VerbHint
 from aicmo.store.selection import EVERYBODY, And, Node, Not, Or, Selection, Term
 from aicmo.store.tags import tag_key
 from aicmo.text import one_line, plain, shown
@@ -61,7 +61,9 @@ def segments_in(text: str) -> frozenset[str]:
 
 
 def _read(text: str, context: Context, segments: Mapping[str, SavedQuery] | None, within: tuple[str, ...] = ()) -> Node:
-    text = plain(text)
+    told, text = text, plain(text)
+    if told.strip() and not text.strip():  # an empty one would be everybody, which nobody asked for
+        raise QueryInvalid("Nothing in the query can be read.", hint="Leave it out to select everybody.")
     try:
         return _Reader(text, context, segments, within).read()
     except QueryInvalid as error:
@@ -172,7 +174,7 @@ class _Reader:
             raise QueryInvalid(
                 f"There is no segment {shown(value.text)}.",
                 column=value.column,
-                hint=nearest(value.text, names) if names else "Make one with: aicmo segment create NAME QUERY",
+                hint=nearest(value.text, names) if names else VerbHint("Make one with", "segment create NAME QUERY"),
             )
         if key in self._within:
             circle = [self._segments[each].name for each in (*self._within[self._within.index(key) :], key)]

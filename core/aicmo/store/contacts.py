@@ -18,7 +18,7 @@ from json.encoder import encode_basestring
 from typing import NamedTuple, TypeVar
 
 from aicmo.clock import rfc3339
-from aicmo.store import bulk, glance
+from aicmo.store import bulk, glance, suppressions
 from aicmo.store import tags as tag_store
 from aicmo.store.selection import EVERYBODY, Selection
 
@@ -208,12 +208,13 @@ def owner(db: sqlite3.Connection, address: str) -> Contact | None:
     return get(db, address) or (_contact(row) if row else None)
 
 
-def addresses_like(db: sqlite3.Connection, address: str, *, limit: int = 500) -> list[str]:
-    """Addresses worth comparing with one that is not there: of the same domain, or with the same first letters."""
+def addresses_like(db: sqlite3.Connection, address: str) -> list[str]:
+    """At most 500 addresses worth comparing with one that is not there: of the same domain, or with the same first
+    letters."""
     local, _, domain = address.partition("@")
     rows = db.execute(
-        """SELECT address FROM contact WHERE domain = ?1 OR address GLOB ?2 LIMIT ?3""",
-        (domain, "".join(c for c in local[:2] if c.isalnum()) + "*", limit),
+        """SELECT address FROM contact WHERE domain = ?1 OR address GLOB ?2 LIMIT 500""",
+        (domain, "".join(c for c in local[:2] if c.isalnum()) + "*"),
     )
     return [row[0] for row in rows]
 
@@ -327,6 +328,9 @@ def rewrite(db: sqlite3.Connection, moves: Sequence[tuple[int, Entry, Entry]], n
         incoming = f"WITH incoming (id, {', '.join(columns)}) AS (VALUES {_places(rows)})"
         sql = f"{incoming} UPDATE contact SET {settings} FROM incoming WHERE contact.id = incoming.id"
         db.execute(sql, list(chain.from_iterable(rows)))
+    if "address" in differing:
+        for _, old, new in moves:
+            suppressions.follow(db, old.address, new.address, now)
     retagged = [(number, _by_key(old.tags), _by_key(new.tags)) for number, old, new in moves if old.tags != new.tags]
     _unlink(db, ((number, old.keys() - new.keys()) for number, old, new in retagged))
     _link(db, ((n, frozenset(new[key] for key in new.keys() - old.keys())) for n, old, new in retagged))

@@ -41,6 +41,14 @@ def add(db: sqlite3.Connection, address: str, reason: SuppressionReason, source:
     return cursor.rowcount == 1
 
 
+def follow(db: sqlite3.Connection, before: str, address: str, now: datetime) -> None:
+    """Somebody has another address from now on: who asked for no mail gets none there either. That nobody reads mail at
+    the one before says nothing of the other."""
+    known = get(db, before) if address != before else None
+    if known is not None and known.reason is not SuppressionReason.BOUNCED:
+        add(db, address, known.reason, "opted out under another address", now)
+
+
 def remove(db: sqlite3.Connection, address: str) -> bool:
     """Forget an opt-out, on the person's own word. True when there was one."""
     return db.execute("DELETE FROM suppression WHERE key = suppression_key(?)", (address,)).rowcount == 1
