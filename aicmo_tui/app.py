@@ -19,6 +19,7 @@ from textual.app import App
 from aicmo.errors import AicmoError
 from aicmo.text import one_line
 from aicmo_tui.enriching import Enriching
+from aicmo_tui.hints import hint_in_app
 from aicmo_tui.keys import app_bindings
 from aicmo_tui.present import TITLE, line, people, value
 from aicmo_tui.screens import FIRST, OPENING, SCREENS, factory, load
@@ -78,7 +79,7 @@ class AicmoApp(UnbrokenApp):
         raises ends the app as its ``failure``. ``sends=False`` is for looking only: what runs is left to others.
         """
         self.DEFAULT_MODE = FIRST if workspace is not None else OPENING
-        super().__init__()
+        super().__init__(report=self.report)
         if workspace is not None:
             self.workspace = workspace
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aicmo-screen")
@@ -171,14 +172,15 @@ class AicmoApp(UnbrokenApp):
             self.push_screen(screen())
 
     def open_campaign(self, campaign_id: int) -> None:
-        """The campaigns screen, with this one open in it."""
+        """The campaigns screen, with this one open in it; ``escape`` goes back to where one came from."""
         from aicmo_tui.screens.campaign import CampaignScreen
         from aicmo_tui.screens.frame import OneCampaign
 
-        self.switch_mode("campaigns")
+        came_from = "" if self.current_mode == OneCampaign.MODE else self.current_mode
+        self.switch_mode(OneCampaign.MODE)
         while isinstance(self.screen, OneCampaign):
             self.pop_screen()
-        self.push_screen(CampaignScreen(campaign_id))
+        self.push_screen(CampaignScreen(campaign_id, came_from=came_from))
 
     def show_contact(self, email: str) -> None:
         """The contacts screen, at this person."""
@@ -269,7 +271,7 @@ class AicmoApp(UnbrokenApp):
         if isinstance(self.screen, Notice):
             return
         if foreseen:
-            self.push_screen(Notice("That did not work", error.message, error.hint))
+            self.push_screen(Notice("That did not work", error.message, hint_in_app(error.hint)))
             return
         hint = (
             f"It is written down in {self.workspace.paths.log_file}. The app goes on; nothing that was saved is lost."

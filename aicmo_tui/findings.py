@@ -8,6 +8,7 @@ from textual.content import Content
 
 from aicmo.publishing import CheckReport
 from aicmo.publishing.preflight import Problem
+from aicmo_tui.hints import hint_in_app
 from aicmo_tui.present import BAD, GOOD, MUTED, WARN, line, lines, number, people, value
 
 
@@ -40,4 +41,4 @@ def _told(problem: Problem) -> Iterable[Content]:
     sign = ("✕ ", BAD) if problem.severity == "error" else ("◐ ", WARN)
     yield line(sign, value(problem.message))
     if problem.hint:
-        yield line("  ", value(problem.hint, MUTED))
+        yield line("  ", value(hint_in_app(problem.hint), MUTED))

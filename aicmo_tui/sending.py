@@ -12,6 +12,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aicmo.errors import AicmoError
+from aicmo_tui.hints import hint_in_app
+from aicmo_tui.present import people
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ EVIDENCE_EVERY_S = 30.0
 
 MAIL_EVERY_S = 60.0
 """How soon the app notices that somebody opted out by mail."""
+MAIL_FRESH_S = 30.0
+"""Nothing is sent on an older look into the mailboxes than this."""
 
 
 class Sending:
@@ -33,6 +37,10 @@ class Sending:
         self._outbox: Outbox | None = None
         self._stopping = False
         self._something_new = asyncio.Event()
+        self._mail = asyncio.Lock()
+        """Held while the mailboxes are looked into."""
+        self._mail_read_at = -math.inf
+        """When that was done last, by the loop's clock."""
 
     @property
     def under_way(self) -> bool:
@@ -63,6 +71,7 @@ class Sending:
         while not self._stopping:
             try:
                 if await off_loop(self._app, self._something_runs):
+                    await self._hear_opt_outs()  # first: who leaves gets nothing more
                     await self._send()
             except Exception as error:  # told, and tried again: the store knows what was sent
                 self._app.report(error)
@@ -82,11 +91,25 @@ class Sending:
     async def _look_for_opt_outs(self) -> None:
         await self._app.ready()
         while not self._stopping:
+            await self._hear_opt_outs()
+            await asyncio.sleep(MAIL_EVERY_S)
+
+    async def _hear_opt_outs(self) -> None:
+        """Read who wants no more mail, unless that was done just now, and tell of it. A mailbox that cannot be read
+        holds up nothing: Health tells of it."""
+        now_s = asyncio.get_running_loop().time
+        async with self._mail:
+            if now_s() - self._mail_read_at < MAIL_FRESH_S:
+                return
             try:
-                await self._app.workspace.publishing.opt_outs().look()  # Health tells of a mailbox that is down
+                left = await self._app.workspace.publishing.opt_outs().look()
             except AicmoError as error:
                 self._app.report(error)
-            await asyncio.sleep(MAIL_EVERY_S)
+                return
+            finally:
+                self._mail_read_at = now_s()
+        if left.opted_out:
+            self._app.tell(f"{people(left.opted_out)} asked by mail to get nothing more.", title="Opted out")
 
     def _something_runs(self) -> bool:
         from aicmo.store import campaigns
@@ -102,6 +125,6 @@ class Sending:
         try:
             report = await self._outbox.run(patience_s=math.inf)
             if report.warning:  # Home lists the campaigns, each with the reason
-                self._app.tell(report.warning, title="Nothing is sent", severe=True)
+                self._app.tell(hint_in_app(report.warning), title="Nothing is sent", severe=True)
         finally:
             self._outbox = None

@@ -94,7 +94,7 @@ def init(run: Run, no_check: bool, **given: Any) -> None:
 def _ask(given: dict[str, Any]) -> Answers:
     """Everything, from the options, or else from the person. Raises ``click.UsageError`` or ``InvalidInput``."""
     from aicmo.first_config import Answers
-    from aicmo.gateways.providers.smtp import DEFAULT_PORTS
+    from aicmo.gateways.smtp_settings import DEFAULT_PORTS
 
     name = _asked(given, "name", "Your name, as people see it")
     email = _asked(given, "email", "The address you write from", kind=_address)

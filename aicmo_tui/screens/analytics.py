@@ -15,7 +15,8 @@ from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, MUTED, TITLE, WARN, day_and_time, empty, line, lines, number, state, value
 from aicmo_tui.screens.frame import Frame
 from aicmo_tui.widgets.columns import Column
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 
 POLL_S = 1.0
 

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widget import Widget
 
 from aicmo.crm.icalendar import write_calendar
-from aicmo.publishing.agenda import Entry, Kind, Plan
+from aicmo.publishing.agenda import WAITS_FOR, Entry, Kind, Plan
 from aicmo_tui.keys import key
 from aicmo_tui.present import ACCENT, GOOD, MUTED, TITLE, WARN, clock_time, empty, line, number, people, value
 from aicmo_tui.screens.frame import Frame
@@ -23,7 +23,8 @@ from aicmo_tui.screens.scheduling import schedule
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.day_grid import DayGrid
 from aicmo_tui.widgets.dialogs import Ask
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ LOOKS = {
     Kind.PERSON: ("☐", "", "get back"),
 }
 """Of each kind: its sign, its colour, its word."""
+PUT_OFF = ("◐", ACCENT, "goes on")
+"""Of a ``RETRY`` that nobody has tried yet."""
 
 
 class CalendarScreen(Frame):
@@ -138,7 +141,9 @@ passed stands on top until you decide about it: `r` gives it, or one that is to 
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what is to begin can be given another time."""
+        """Only what is to begin can be given another time; a list of all days has no day to go to."""
+        if action == "today":
+            return self._view != "agenda"
         entry = self.table.row if action == "reschedule" and self.is_mounted else None
         return action != "reschedule" or (entry is not None and entry.kind in (Kind.LATE, Kind.START))
 
@@ -157,6 +162,7 @@ passed stands on top until you decide about it: `r` gives it, or one that is to 
         grid.monthly = self._view == "month"
         self.set_class(self._view == "agenda", "-agenda")
         (self.table if self._view == "agenda" else grid).focus()
+        self.refresh_bindings()
         self._look()
 
     def action_today(self) -> None:
@@ -195,8 +201,13 @@ def identity(entry: Entry) -> tuple[object, ...]:
     return entry.kind, entry.campaign_id, entry.contact_id, entry.step, entry.day
 
 
+def look(entry: Entry) -> tuple[str, str, str]:
+    """Its sign, its colour, its word."""
+    return PUT_OFF if entry.kind is Kind.RETRY and entry.cause in WAITS_FOR else LOOKS[entry.kind]
+
+
 def what(entry: Entry) -> Content:
-    sign, style, word = LOOKS[entry.kind]
+    sign, style, word = look(entry)
     return line((f"{sign} {word}", style))
 
 
@@ -212,7 +223,7 @@ def how_many(entry: Entry) -> Content:
 
 def short(entry: Entry) -> Content:
     """For the few cells of a day in a month."""
-    sign, style, _ = LOOKS[entry.kind]
+    sign, style, _ = look(entry)
     return line((f"{sign} ", style), value(title(entry)))
 
 

@@ -40,6 +40,8 @@ from aicmo_tui.widgets.progress import Progress
 from aicmo_tui.work import ask, converse, off_loop
 
 MAIL = "email_sending"
+OPTED_OUT_EVERY_S = 5.0
+"""The timeline is looked through for them."""
 
 
 class CampaignScreen(OneCampaign):
@@ -48,8 +50,8 @@ class CampaignScreen(OneCampaign):
 Its ledger: one row for each recipient, `enter` tells all of one. `s` shows one state at a time, `f` one cause, `/`
 finds an address, `x` writes what is shown to a file. `space` pauses and resumes, `w` gives it a time, `r` queues the
 failed again, `u` decides about those that may or may not have gone, `i` about the one under the cursor. `e` changes
-what it says, `o` whom it is for and when, `n` are its steps, `v` its variants, `d` cancels it. `escape` goes back to
-all campaigns."""
+what it says, `o` whom it is for and when, `n` are its steps, `v` its variants, `d` cancels it. `t` sends a test, to
+you or whom you say. `escape` goes back to where you came from."""
     BINDINGS = [
         key("campaign.approve", "a", "approve", "approve", "Check it, and approve it as it now stands"),
         key("campaign.start", "g", "start", "start", "Send it to everyone it is for, now"),
@@ -65,7 +67,7 @@ all campaigns."""
         key("campaign.edit", "e", "edit", "words", "Change what it says; an approval of the earlier words ends"),
         key("campaign.settings", "o", "settings", "settings", "Whom it is for, and at which hours"),
         key("campaign.hours", "o", "hours", "hours", "At which hours it goes to whom it has not reached", show=False),
-        key("campaign.test", "t", "test", "test", "Send one to yourself, the way it would really go"),
+        key("campaign.test", "t", "test", "test", "Send one to yourself or somebody else, the way it would go"),
         key("campaign.check", "c", "check", "check", "What would stop it, or should be known first"),
         key("campaign.steps", "n", "steps", "steps", "The steps of the sequence, and who is where"),
         key("campaign.sequence", "n", "make_sequence", "sequence", "Let other messages follow it", show=False),
@@ -76,11 +78,12 @@ all campaigns."""
 
     shown: reactive[Shown | None] = reactive(None, bindings=True)
 
-    def __init__(self, campaign_id: int) -> None:
-        super().__init__(campaign_id)
+    def __init__(self, campaign_id: int, *, came_from: str = "") -> None:
+        super().__init__(campaign_id, came_from=came_from)
         self._state: State | None = None
         self._cause = ""
         self._address = ""
+        self._opted_out = 0
 
     def body(self) -> Iterable[Widget]:
         yield Progress(id="progress")
@@ -94,6 +97,7 @@ all campaigns."""
         super().on_mount()
         self.table.show(self.ledger)
         self.poll(PROGRESS_EVERY_S, "campaign", self._read, self._show)
+        self.poll(OPTED_OUT_EVERY_S, "opted out", self._count_opted_out, self._note_opted_out)
 
     @property
     def table(self) -> LazyTable[Delivery]:
@@ -118,7 +122,14 @@ all campaigns."""
             self.campaign_id in workspace.variants.unclear(),
         )
 
+    def _count_opted_out(self) -> int:
+        return self.workspace.crm.count(f"unsubscribed:{self.campaign_id}")
+
+    def _note_opted_out(self, people: int) -> None:
+        self._opted_out = people
+
     def _show(self, shown: Shown) -> None:
+        shown = replace(shown, opted_out=self._opted_out)
         before, self.shown = self.shown, shown
         self.set_place(shown.campaign.name)
         self.query_one(Progress).show(shown.campaign, shown.counts, shown.at, shown.through)
@@ -183,7 +194,7 @@ all campaigns."""
         self.table.show(self.ledger)
 
     def action_back(self) -> None:
-        """From a part to the whole, then to all campaigns."""
+        """From a part to the whole, then to where one came from."""
         field = self.query_one("#find", PlainInput)
         if field.display:
             field.value, field.display = "", False

@@ -5,47 +5,28 @@ Whatever is agreed to is done by the core; the dialogs name the same as a comman
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
-
-from textual.content import Content
+from typing import TYPE_CHECKING
 
 from aicmo.errors import ProviderUnavailable
-from aicmo.gateways import Outcome
 from aicmo.store.deliveries import Delivery, State
 from aicmo_tui.findings import findings
-from aicmo_tui.present import MUTED, TITLE, WARN, line, lines, number, people, value
+from aicmo_tui.present import MUTED, TITLE, WARN, day_and_time, line, lines, number, people, value
 from aicmo_tui.screens.campaign_view import Ledger, Shown, cause_choices, retried
-from aicmo_tui.screens.changing import PATIENCE_S
-from aicmo_tui.screens.scheduling import start_now
-from aicmo_tui.widgets.dialogs import Ask, Choose, Working, confirm
+from aicmo_tui.screens.changing import meanwhile
+from aicmo_tui.screens.scheduling import set_going, start_now
+from aicmo_tui.screens.trying_out import send_test
+from aicmo_tui.widgets.dialogs import Ask, Choose, confirm
 from aicmo_tui.widgets.picker import Picker
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
     from aicmo_tui.app import AicmoApp
 
-T = TypeVar("T")
-
 LOOK = "look"
 """The answer that asks for evidence in place of giving a word."""
 WRITE = "write"
 LINKS = "links"
-
-
-async def meanwhile(app: AicmoApp, what: Content, work: Awaitable[T]) -> T:
-    """The result of ``work``; when it takes its time, ``what`` is shown meanwhile."""
-    task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
-    if done:
-        return await task
-    working = Working(what)
-    await app.push_screen(working)
-    try:
-        return await task
-    finally:
-        working.dismiss()
+WAIT, NOW = "wait", "now"
 
 
 # --- before it begins ------------------------------------------------------------------------------------------------
@@ -79,7 +60,7 @@ async def approve(app: AicmoApp, shown: Shown) -> None:
 
 
 async def test(app: AicmoApp, shown: Shown) -> None:
-    """One of its messages to the sender, the way it would really go."""
+    """One of its messages, the way it would really go, to oneself or somebody else."""
     publishing, campaign_id = app.workspace.publishing, shown.campaign.id
     messages = await off_loop(app, lambda: _messages(app, campaign_id))
     said = messages[0][1]
@@ -89,11 +70,7 @@ async def test(app: AicmoApp, shown: Shown) -> None:
             return
         said = chosen
     step, variant = said
-    sending = line("Sending a test to ", value(app.workspace.config.sender.email), " ...")
-    attempt = await meanwhile(app, sending, publishing.send_test(campaign_id, step=step, variant=variant))
-    if attempt.outcome is not Outcome.OK:
-        raise ProviderUnavailable(f"The test was not sent: {attempt.code} {attempt.detail}", hint="F3 shows why.")
-    app.tell(f"Sent to {app.workspace.config.sender.email} through {attempt.provider}.")
+    await send_test(app, lambda to: publishing.send_test(campaign_id, to, step=step, variant=variant))
 
 
 def _messages(app: AicmoApp, campaign_id: int) -> list[tuple[str, tuple[int, str]]]:
@@ -114,7 +91,7 @@ async def resume(app: AicmoApp, shown: Shown) -> None:
         if not await _sure(app, shown):
             return
     elif not shown.begun:
-        await start_now(app, campaign.id)
+        await _begin(app, shown)
         return
     elif campaign.pause_reason:
         question = line("Go on with ", value(campaign.name, TITLE), f"? {people(counts.open)} are still to get it.")
@@ -125,6 +102,21 @@ async def resume(app: AicmoApp, shown: Shown) -> None:
     await off_loop(app, lambda: publishing.resume(campaign.id, sure=shown.copied))
     app.sending.look()
     app.tell("Going on.")
+
+
+async def _begin(app: AicmoApp, shown: Shown) -> None:
+    """One that was paused before it began: back to the time it has, if that is still to come, or now."""
+    at, name = shown.planned_at, value(shown.campaign.name, TITLE)
+    if at is None:
+        await start_now(app, shown.campaign.id)
+        return
+    question = line("Go on with ", name, f"? It was to begin {day_and_time(at)}.")
+    answers = {"": "Stay paused", WAIT: f"Begin {day_and_time(at)}", NOW: "Begin now"}
+    chosen = await app.push_screen_wait(Choose(question, answers))
+    if chosen == WAIT:
+        await set_going(app, shown.campaign.id, at)
+    elif chosen == NOW:
+        await start_now(app, shown.campaign.id)
 
 
 async def _sure(app: AicmoApp, shown: Shown) -> bool:
@@ -207,7 +199,11 @@ async def resolve(app: AicmoApp, shown: Shown, only: Delivery | None = None) -> 
         LOOK: "Look now",
     }
     email = only.email if only else ""
-    to = await app.push_screen_wait(Choose(question, answers, details=details))
+    same = f"aicmo campaign resolve {campaign_id}"
+    whose = f" --email {only.email}" if only else ""
+    said = {State.SENT: "--as sent", State.FAILED: "--as failed", State.QUEUED: "--as resend", LOOK: "--evidence"}
+    command = {answer: f"{same} {words}{whose}" for answer, words in said.items()}
+    to = await app.push_screen_wait(Choose(question, answers, details=details, command=command))
     if to == LOOK:
         looking = line("Looking in your mailboxes ...")
         report = await meanwhile(app, looking, publishing.resolve_by_evidence(campaign_id, email=email))

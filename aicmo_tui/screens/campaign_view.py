@@ -54,6 +54,8 @@ class Shown:
     """It has variants, or a test."""
     unclear: bool = False
     """Its test has no clear winner and waits for a word."""
+    opted_out: int = 0
+    """People who asked to get nothing more, on what it said."""
 
     @property
     def status(self) -> CampaignStatus:
@@ -66,6 +68,12 @@ class Shown:
     @property
     def late(self) -> bool:
         return is_late(self.campaign, self.at, begun=self.begun)
+
+    @property
+    def planned_at(self) -> datetime | None:
+        """The time that it was given, if that is still to come and it has not begun."""
+        at = parse_rfc3339(self.campaign.scheduled_at) if self.campaign.scheduled_at else None
+        return at if at and at > self.at and not self.begun else None
 
     @property
     def fixed(self) -> bool:
@@ -179,14 +187,15 @@ def in_the_way(shown: Shown) -> Content:
     if shown.counts.unknown:
         told = f"? {people(shown.counts.unknown)} may or may not have got it.  "
         rows.append(line((told, WARN), _keys(("u", "decide"), ("s", "who"))))
+    if shown.opted_out:
+        told = f"○ {people(shown.opted_out)} asked to get nothing more.  "
+        rows.append(line((told, MUTED), (f"unsubscribed:{campaign.id}", TITLE), (" in F4 is who", MUTED)))
     return lines(rows)
 
 
 def _planned(shown: Shown) -> str:
     """The time that it had, if that is still to come."""
-    if shown.begun or shown.late or not shown.campaign.scheduled_at:
-        return ""
-    return f"; it was to begin {day_and_time(parse_rfc3339(shown.campaign.scheduled_at))}"
+    return f"; it was to begin {day_and_time(shown.planned_at)}" if shown.planned_at else ""
 
 
 def _ways_on(shown: Shown) -> list[tuple[str, str]]:
@@ -195,7 +204,8 @@ def _ways_on(shown: Shown) -> list[tuple[str, str]]:
     if shown.late:
         return [("w", "another time"), ("space", "begin now all the same"), ("d", "cancel")]
     if not shown.begun:
-        return [("w", "another time"), ("space", "begin now"), ("o", "change it")]
+        begin = "begin then, or now" if shown.planned_at else "begin now"
+        return [("space", begin), ("w", "another time"), ("o", "change it")]
     if shown.campaign.pause_reason:
         return [("f", "see why, by cause"), ("space", "go on"), ("d", "cancel")]
     return [("space", "go on"), ("d", "cancel")]
@@ -227,7 +237,7 @@ def nobody(shown: Shown, ledger: Ledger) -> Content:
 def _choices(shown: Shown) -> list[tuple[str, str]]:
     """What can be made of a campaign before it begins."""
     return [
-        ("t", "send it to yourself"),
+        ("t", "send a test"),
         ("o", "whom it is for, and when"),
         ("n", "its steps" if shown.is_sequence else "other messages that follow it"),
         ("v", "its variants" if shown.compares else "other first messages, and which is better"),

@@ -18,8 +18,9 @@ from aicmo_tui.present import ACCENT, MUTED, WARN, Content, bar, day_and_time, e
 from aicmo_tui.screens.frame import PROGRESS_EVERY_S, Frame
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.inputs import PlainInput
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
 from aicmo_tui.widgets.progress import open_or_doubtful
+from aicmo_tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from aicmo.workspace import Workspace

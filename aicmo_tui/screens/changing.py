@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,8 +16,8 @@ from aicmo.crm.editing import Edited, EditResult
 from aicmo.crm.history import NOT_TAKEN_BACK, outcome, told
 from aicmo.crm.lifecycle import is_demotion
 from aicmo.errors import EditConflict, IllegalTransition
-from aicmo.store.changes import Reverted
 from aicmo.store.contacts import Contact
+from aicmo.store.undoing import Reverted
 from aicmo_tui.present import MUTED, TITLE, WARN, Content, ago, line, lines, number, people, value
 from aicmo_tui.screens.conflict import Conflict, named
 from aicmo_tui.screens.contact_view import changed_to
@@ -57,6 +57,20 @@ async def wait_for(app: AicmoApp, what: Content, work: Callable[[], T]) -> T:
         finally:
             working.dismiss()
     return await task
+
+
+async def meanwhile(app: AicmoApp, what: Content, work: Awaitable[T]) -> T:
+    """The result of ``work``; when it takes its time, ``what`` is shown meanwhile."""
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
+    if done:
+        return await task
+    working = Working(what)
+    await app.push_screen(working)
+    try:
+        return await task
+    finally:
+        working.dismiss()
 
 
 # --- one person -------------------------------------------------------------------------------------------------------

@@ -22,7 +22,8 @@ from aicmo_tui.screens.found import Found
 from aicmo_tui.screens.frame import Over
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.inputs import PlainInput
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask
 
 if TYPE_CHECKING:

@@ -6,15 +6,17 @@ begun. The preview, the counts and the check are the core's own answers to the d
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.widgets import Input, TextArea
 
 from aicmo.crm.query import check_query
-from aicmo.errors import ProviderUnavailable
-from aicmo.gateways import Outcome
-from aicmo.publishing import CONTENT_TYPES, Content
+from aicmo.publishing import CONTENT_TYPES, CheckReport, Content
 from aicmo.publishing.channels import CHANNELS
+from aicmo_tui.findings import findings
 from aicmo_tui.keys import key
 from aicmo_tui.present import TITLE, line
+from aicmo_tui.screens.changing import meanwhile
 from aicmo_tui.screens.composer_view import VIEWS
 from aicmo_tui.screens.composing import Sitting
 from aicmo_tui.screens.desk import Desk
@@ -32,14 +34,17 @@ Markdown, with `{{ first_name }}` and the other fields of a contact: `{{` offers
 error unless you give a default: `{{ first_name | default("friend") }}`. The footer with the way to unsubscribe and your
 postal address is added where you leave it out.
 
-`escape` goes to the channels: `←` `→` choose one, `v` shows its versions, `n` takes a note, `a` approves. A channel
-shows the original until you write something else there; `u` follows the original again.
+`escape` goes to the channels: `←` `→` choose one, `v` shows its versions, `n` takes a note, `l` asks every link whether
+it leads anywhere (their servers see that), `a` approves. A channel shows the original until you write something else
+there; `u` follows the original again.
+
+`ctrl+r` turns the preview: *html* is in the message's colours, *dark* as a reader with a dark screen gets them.
 
 **To** takes the same words as the filter of the contacts screen; empty is everybody."""
     BINDINGS = [
         key("composer.campaign", "ctrl+g", "make_campaign", "campaign", "A campaign of it: check, approve, start"),
         key("composer.approve_post", "ctrl+g", "approve_post", "approve", "As it stands; a change withdraws it"),
-        key("composer.test", "ctrl+t", "test", "test to me", "Send one to yourself, the way it would really go"),
+        key("composer.test", "ctrl+t", "test", "test", "Send one to yourself or somebody else, the way it would go"),
         key("composer.view", "ctrl+r", "next_view", "preview", "The preview's next side; on a narrow screen, over it"),
         key(
             "composer.reader",
@@ -52,6 +57,7 @@ shows the original until you write something else there; `u` follows the origina
         key(
             "composer.reader_back", "ctrl+up", "reader(-1)", "reader before", "As the person before sees it", show=False
         ),
+        key("composer.links", "l", "ask_links", "links", "Ask every link whether it leads anywhere", show=False),
         key("composer.open", "ctrl+l", "open", "open", "Open something written earlier"),
         key("composer.new", "ctrl+n", "new", "new", "Write something else; this one is saved", show=False),
         key("composer.editor", "ctrl+o", "editor", "editor", "Write the body in your own editor"),
@@ -129,9 +135,12 @@ shows the original until you write something else there; `u` follows the origina
             return
         kind, draft = self._sitting.type, self.written.draft
         await off_loop(self.app, lambda: contents.refuse_unfit(kind, channel, draft))
+        look = lambda: CheckReport() if self._sitting.is_mail else contents.check(kind, channel, draft)  # noqa: E731
+        report = await off_loop(self.app, look)
         where = CHANNELS[self._sitting.shows_on].title if self._sitting.shows_on else "every channel"
         question = line("Approve these words for ", (where, TITLE), " as they stand? Any change withdraws it.")
-        if await self.app.push_screen_wait(confirm(question, "Approve")):
+        details = findings(report) if report.warnings else None
+        if await self.app.push_screen_wait(confirm(question, "Approve", details=details)):
             await off_loop(self.app, lambda: contents.approve(content.id, channel))
 
     def action_test(self) -> None:
@@ -142,11 +151,10 @@ shows the original until you write something else there; `u` follows the origina
         if written.is_empty:
             self.app.tell("Write something first.", severe=True)
             return
-        attempt = await self.workspace.publishing.send_draft_test(written.draft, written.audience, written.title)
-        if attempt.outcome is not Outcome.OK:
-            why = f"The test was not sent: {attempt.code} {attempt.detail}"
-            raise ProviderUnavailable(why, hint="F3 shows why.")
-        self.app.tell(f"Sent to {self.workspace.config.sender.email} through {attempt.provider}.")
+        from aicmo_tui.screens.trying_out import send_test
+
+        send = self.workspace.publishing.send_draft_test
+        await send_test(self.app, lambda to: send(written.draft, written.audience, written.title, to))
 
     def action_versions(self) -> None:
         converse(self, self._versions)
@@ -211,6 +219,31 @@ shows the original until you write something else there; `u` follows the origina
         if chosen is not None:
             await off_loop(self.app, lambda: reviews.settle(chosen))
 
+    def action_ask_links(self) -> None:
+        converse(self, self._ask_links)
+
+    async def _ask_links(self) -> None:
+        """Only when somebody says so: the servers behind the links see it."""
+        written, sitting, preflight = self.written, self._sitting, self.workspace.publishing.preflight
+        asking = line("Asking every link once ...")
+        if sitting.is_mail:
+            asked = await meanwhile(self.app, asking, preflight.links(written.draft, written.title))
+        else:
+            links = self.workspace.contents.links(sitting.type, sitting.channel, written.draft)
+            asked = await meanwhile(self.app, asking, preflight.ask(links))
+            for first in links[:1]:
+                self._cards[first] = await meanwhile(self.app, asking, preflight.card(first))
+        if not asked.looks:
+            self.app.tell("There is no link.")
+        elif asked.problems:
+            self.app.tell(f"{len(asked.problems)} of the links did not lead anywhere, or said nothing.", severe=True)
+        else:
+            self.app.tell("Every link leads somewhere.")
+        if written.draft == self.written.draft:
+            self._asked = asked
+        self._show_it()
+        self._check_it()
+
     def action_show_them(self) -> None:
         """The people whom the first finding is about."""
         if self._query:
@@ -221,6 +254,7 @@ shows the original until you write something else there; `u` follows the origina
             self._view += 1
         elif not self.has_class("-side-shown"):
             self.add_class("-side-shown")
+            self.query_one("#preview-box").focus()  # else what is typed goes into a text that nobody sees
         elif self._view + 1 < len(VIEWS["mail" if self._sitting.is_mail else "post"]):
             self._view += 1
         else:
@@ -279,12 +313,14 @@ shows the original until you write something else there; `u` follows the origina
         converse(self, self._edit_outside)
 
     async def _edit_outside(self) -> None:
-        """The body in the person's own editor; the app waits behind it."""
-        from aicmo_tui.editor import edited
+        """The body in the person's own editor."""
+        from aicmo_tui.editor import edited, with_terminal
 
         await self._save_now()
-        body = self.query_one("#body", TextArea)
-        with self.app.suspend():
-            text = edited(body.text, self.workspace.paths.data_dir)
-        body.load_text(text)
-        await self._save_now()
+        body, folder = self.query_one("#body", TextArea), self.workspace.paths.data_dir
+        before = body.text
+        text = await with_terminal(self.app, lambda: edited(before, folder))
+        if text != before:
+            self._sitting = replace(self._sitting, mine=0)  # a next version: what stood here can be had again
+            body.load_text(text)
+            await self._save_now()

@@ -16,7 +16,8 @@ from aicmo_tui.present import ACCENT, MUTED, TITLE, line, value
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Dialog
 from aicmo_tui.widgets.facts import Facts
-from aicmo_tui.widgets.lazy_table import HEADER_ROWS, LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import HEADER_ROWS, LazyTable
+from aicmo_tui.widgets.rows import Rows
 
 SIDES = ("mine", "theirs", "original")
 
@@ -29,6 +30,10 @@ class Dispute:
     says: Mapping[str, str]
     """A side -> its value."""
     taken: str
+
+
+class Disputes(LazyTable[Dispute]):
+    BINDINGS = [key("conflict.next", "enter", "open", "another one", "The next of the three")]
 
 
 class Conflict(Dialog[dict[str, str] | None]):
@@ -50,6 +55,8 @@ class Conflict(Dialog[dict[str, str] | None]):
     Conflict Button { margin-left: 2; width: auto; min-width: 10; }
     """
     AUTO_FOCUS = "LazyTable"
+    HELP = """Whose word is kept, field by field. Theirs is, until you say otherwise: saving at once overwrites nothing.
+Going back saves nothing, and what you typed stays in the form."""
     BINDINGS = [
         key("conflict.close", "escape", "close", "back", "Back to the form; nothing is saved"),
         key("conflict.mine", "m", "take('mine')", "mine", "Take what you typed"),
@@ -74,7 +81,7 @@ class Conflict(Dialog[dict[str, str] | None]):
                 line("Somebody else changed ", value(self._who, TITLE), " meanwhile. Whose word is it to be?"),
                 classes="told",
             )
-            table = LazyTable(columns, key_of=lambda dispute: dispute.field, id="disputes")
+            table = Disputes(columns, key_of=lambda dispute: dispute.field, id="disputes")
             table.styles.height = len(self._disputes) + HEADER_ROWS
             yield table
             yield Facts()

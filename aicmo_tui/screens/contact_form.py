@@ -25,6 +25,7 @@ from aicmo.store.contacts import STAGES, Contact
 from aicmo.store.fields import CustomField
 from aicmo.store.tags import split_tags, tag_key
 from aicmo.text import one_line
+from aicmo_tui.hints import told_in_app
 from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, MUTED, line, value
 from aicmo_tui.widgets.inputs import PlainInput
@@ -187,7 +188,7 @@ class ContactForm(VerticalScroll, can_focus=False):
         try:
             field.check(text)
         except InvalidInput as error:
-            problem = f"{error.message} {error.hint}".rstrip()
+            problem = told_in_app(error)
         told = self.query_one(f"#problem-{place}", Static)
         told.update(line(("✕ ", BAD), value(problem, BAD)))
         told.display = bool(problem)

@@ -17,6 +17,7 @@ from aicmo.errors import AicmoError
 from aicmo.store.contacts import Contact
 from aicmo.store.fields import CustomField
 from aicmo.store.listing import Listed
+from aicmo_tui.hints import hint_in_app
 from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, MUTED, TITLE, empty, line, value
 from aicmo_tui.screens.contact_form import ContactForm
@@ -24,7 +25,8 @@ from aicmo_tui.screens.contact_view import happened, in_full, known, when, who
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Ask, Choose
 from aicmo_tui.widgets.facts import Facts
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 PAGE = 50
@@ -145,7 +147,7 @@ class ContactPane(Vertical):
         """They are gone, or the store cannot be read: said where they stood. What nobody foresaw is reported."""
         self._clear()
         message = error.message if isinstance(error, AicmoError) else "They cannot be shown."
-        hint = error.hint if isinstance(error, AicmoError) else ""
+        hint = hint_in_app(error.hint) if isinstance(error, AicmoError) else ""
         self.query_one("#person", Facts).show(
             [(line(""), line(("✕ ", BAD), value(message, BAD))), (line(""), value(hint))]
         )

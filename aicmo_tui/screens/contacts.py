@@ -274,6 +274,8 @@ was done last, `ctrl+y` does it again. `x` exports what is shown, `y` copies wha
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While somebody is edited, what would change people elsewhere waits; without anybody, what is about them."""
+        if not self.is_mounted:  # the footer asks while the rest is still being built
+            return True
         if self.pane.form is not None and action in WAITS_FOR_THE_FORM:
             return False
         return self.table.total > 0 or action not in ABOUT_PEOPLE

@@ -22,7 +22,8 @@ from aicmo_tui.screens.changing import tell, undo, wait_for
 from aicmo_tui.screens.duplicates_view import FIELD_COLUMNS, PAIR_COLUMNS, Field, compared, gains, shared
 from aicmo_tui.screens.frame import Over
 from aicmo_tui.widgets.dialogs import Ask, confirm
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 if TYPE_CHECKING:

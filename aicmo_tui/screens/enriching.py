@@ -87,6 +87,7 @@ class Asking(Passing):
         width: 76; max-width: 94%; height: auto; padding: 1 2; background: $surface; border: round $primary;
     }
     """
+    HELP = "How far the run is. It goes on without this, and what came back is kept as it comes."
     BINDINGS = [
         key("asking.close", "escape", "close", "go on beside", "Close this; the run goes on"),
         key("asking.stop", "s", "stop", "stop", "Stop between batches; what is done is kept"),

@@ -122,9 +122,17 @@ class OneCampaign(Frame):
     MODE = "campaigns"
     BINDINGS = [key("campaign.back", "escape", "back", "back", "Back to where you came from", show=False)]
 
-    def __init__(self, campaign_id: int) -> None:
+    def __init__(self, campaign_id: int, *, came_from: str = "") -> None:
+        """``came_from`` is the mode that it was opened from, if it is not the campaigns'."""
         super().__init__()
         self.campaign_id = campaign_id
+        self._came_from = came_from
+
+    def on_screen_suspend(self) -> None:
+        if self.app.current_mode != self.MODE:  # the person went on from here by themselves
+            self._came_from = ""
 
     def action_back(self) -> None:
         self.dismiss()
+        if self._came_from:
+            self.app.switch_mode(self._came_from)

@@ -18,7 +18,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
-from aicmo.errors import InvalidInput, ProviderUnavailable
+from aicmo.errors import ProviderUnavailable
 from aicmo.gateways import PROVIDERS, Outcome
 from aicmo.gateways.recommendations import Recommendation
 from aicmo.gateways.status import NO_DATA
@@ -30,7 +30,8 @@ from aicmo_tui.screens.frame import Frame
 from aicmo_tui.screens.health_view import COLUMNS, Row, Used, about, advised, last_check, log
 from aicmo_tui.widgets.dialogs import Ask, Choose, confirm
 from aicmo_tui.widgets.facts import LABEL_CELLS, Fact, Facts
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import converse, off_loop
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ checks, where nobody called it); a dot is one that failed. `enter` shows everyth
         """The footer shows what can be done with the provider under the cursor."""
         if action not in MAY:
             return True
-        return self.at is not None and MAY[action](self, self.at)
+        return self.is_mounted and self.at is not None and MAY[action](self, self.at)
 
     def action_probe(self) -> None:
         converse(self, lambda: self._probe(self.at))
@@ -215,18 +216,12 @@ checks, where nobody called it); a dot is one that failed. `enter` shows everyth
             self.app.tell(f"{row.name} is back in service.")
 
     async def _edit(self, row: Row) -> None:
-        from aicmo_tui.editor import edit_file
+        from aicmo_tui.editor import edit_file, with_terminal
 
         path = self.workspace.config.file
         before = path.read_bytes()
         at = line_of(before.decode("utf-8", errors="replace"), row.name)
-        if self.app.sending.under_way:
-            raise InvalidInput(
-                "A send is under way, and an editor would hold it up.",
-                hint=f"Open {path} at line {at} in another terminal.",
-            )
-        with self.app.suspend():
-            edit_file(path, at)
+        await with_terminal(self.app, lambda: edit_file(path, at))
         if path.read_bytes() == before:
             return
         await off_loop(self.app, lambda: check_config(path))

@@ -11,7 +11,8 @@ from aicmo_tui.keys import key
 from aicmo_tui.present import empty
 from aicmo_tui.screens.health_view import CHANGE_COLUMNS
 from aicmo_tui.widgets.dialogs import Dialog, Notice
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask
 
 POLL_S = 1.0
@@ -23,6 +24,7 @@ class HealthLog(Dialog[None]):
     HealthLog > Vertical { width: 96%; height: 90%; background: $surface; border: round $primary; }
     """
     AUTO_FOCUS = "LazyTable"
+    HELP = "Every change of a service's state, the latest first, and why it was."
     BINDINGS = [key("health_log.close", "escape,l", "close", "close", "Back to the providers")]
 
     def body(self) -> Iterable[Widget]:

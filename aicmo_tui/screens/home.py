@@ -33,12 +33,13 @@ from aicmo_tui.present import (
     value,
 )
 from aicmo_tui.screens import OVER, SCREENS
-from aicmo_tui.screens.calendar import LOOKS, how_many, title
+from aicmo_tui.screens.calendar import how_many, look, title
 from aicmo_tui.screens.campaign_view import is_late
 from aicmo_tui.screens.frame import PROGRESS_EVERY_S, Frame
 from aicmo_tui.widgets.columns import Column
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
 from aicmo_tui.widgets.progress import Progress
+from aicmo_tui.widgets.rows import Rows
 
 if TYPE_CHECKING:
     from aicmo.workspace import Workspace
@@ -169,7 +170,7 @@ def coming(entries: list[Entry], now: datetime) -> Content:
     rows = [line(""), line(("Next", TITLE))]
     for entry in entries:
         assert entry.at is not None  # only such are read
-        sign, style, word = LOOKS[entry.kind]
+        sign, style, word = look(entry)
         rows.append(
             line(
                 (f"{near_time(entry.at, now)}  ", MUTED),

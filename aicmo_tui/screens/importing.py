@@ -16,7 +16,7 @@ from aicmo_tui.widgets.dialogs import Ask, Busy, Choose, confirm
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
-    from aicmo.store.changes import Reverted
+    from aicmo.store.undoing import Reverted
     from aicmo_tui.app import AicmoApp
 
 FILE_EXAMPLE = "~/people.csv (or TSV, JSON, vCard, a spreadsheet's CSV)"

@@ -26,7 +26,8 @@ from aicmo_tui.present import ACCENT, BAD, MUTED, TITLE, WARN, day_and_time, emp
 from aicmo_tui.screens import step_verbs
 from aicmo_tui.screens.frame import OneCampaign
 from aicmo_tui.widgets.columns import Column
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 STEPS_EVERY_S = 2.0

@@ -33,7 +33,8 @@ from aicmo_tui.screens.frame import Over
 from aicmo_tui.screens.planning import ask_for_day, plan
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Ask, Choose
-from aicmo_tui.widgets.lazy_table import READING, LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import READING, LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 if TYPE_CHECKING:

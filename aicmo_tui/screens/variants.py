@@ -22,7 +22,8 @@ from aicmo_tui.present import ACCENT, GOOD, MUTED, TITLE, WARN, day_and_time, li
 from aicmo_tui.screens import variant_verbs
 from aicmo_tui.screens.frame import OneCampaign
 from aicmo_tui.widgets.columns import Column
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask, converse, off_loop
 
 VARIANTS_EVERY_S = 2.0
@@ -66,10 +67,10 @@ class Shown:
         ]
         if standing.rest:
             rows.append(
-                Row("the rest", None, f"{standing.rest.variant}, the winner", standing.rest, self.goal, won=False)
+                Row("the rest", None, f"what {standing.rest.variant} says", standing.rest, self.goal, won=False)
             )
         if standing.holdout:
-            rows.append(Row(HELD_OUT, None, "nothing, to compare with", standing.holdout, self.goal, won=False))
+            rows.append(Row(HELD_OUT, None, "nothing, for comparison", standing.holdout, self.goal, won=False))
         return rows
 
 
@@ -81,8 +82,8 @@ COLUMNS = [
     Column("Sent", 7, lambda row: figure(row, row.figures.sent), right=True),
     Column("Clicks", 6, lambda row: figure(row, row.figures.clicks), right=True),
     Column("Replies", 7, lambda row: figure(row, row.figures.replies), right=True),
-    Column("Rate of the goal", 18, lambda row: goal_rate(row), right=True),
-    Column("Converted", 18, lambda row: rate(row.figures.converted, row.figures.people), right=True, priority=1),
+    Column("Rate of the goal", 19, lambda row: goal_rate(row), right=True),
+    Column("Converted", 19, lambda row: rate(row.figures.converted, row.figures.people), right=True, priority=1),
 ]
 
 

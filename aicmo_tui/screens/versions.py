@@ -17,7 +17,8 @@ from aicmo_tui.keys import key
 from aicmo_tui.present import BAD, GOOD, MUTED, TITLE, Content, day_and_time, line, lines, prose, value
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Dialog
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 from aicmo_tui.work import ask
 
 COLUMNS = [
@@ -26,6 +27,10 @@ COLUMNS = [
     Column("", 12, lambda version: standing(version)),
     Column("Begins", 20, lambda version: value(version.draft.subject or version.draft.body, limit=80), grow=1),
 ]
+
+
+class Older(LazyTable[Version]):
+    BINDINGS = [key("versions.more", "enter", "open", "more", "More of what differs; after its end, from the top")]
 
 
 class VersionsDialog(Dialog[int | None]):
@@ -40,10 +45,10 @@ class VersionsDialog(Dialog[int | None]):
     VersionsDialog #difference { height: auto; }
     """
     AUTO_FOCUS = "LazyTable"
+    HELP = """Every version that was saved here, the latest first, and what differs from what stands there now.
+Saying one again makes a next version of it: nothing is lost, and what was sent stays as it was sent."""
     BINDINGS = [
         key("versions.restore", "r", "restore", "say it again", "As a next version, so nothing is lost"),
-        key("versions.more", "pagedown", "page(1)", "more", "More of what differs", show=False),
-        key("versions.less", "pageup", "page(-1)", "back", "Back up in what differs", show=False),
         key("versions.close", "escape", "close", "close", "Leave everything as it is"),
     ]
 
@@ -55,7 +60,7 @@ class VersionsDialog(Dialog[int | None]):
     def body(self) -> Iterable[Widget]:
         with Vertical() as box:
             box.border_title = "Versions"
-            yield LazyTable(COLUMNS, key_of=lambda version: version.number)
+            yield Older(COLUMNS, key_of=lambda version: version.number)
             with VerticalScroll(can_focus=False):
                 yield Static(id="difference")
 
@@ -78,14 +83,15 @@ class VersionsDialog(Dialog[int | None]):
         self.query_one("#difference", Static).update(drawn(found))
 
     def on_lazy_table_opened(self, event: LazyTable.Opened) -> None:
-        self.action_page(1)
+        """A page on in what differs; after its end, from the top."""
+        box = self.query_one(VerticalScroll)
+        if box.scroll_y >= box.max_scroll_y:
+            box.scroll_home(animate=False)
+        else:
+            box.scroll_page_down(animate=False)
 
     def action_restore(self) -> None:
         self.dismiss(self._chosen.number if self._chosen else None)
-
-    def action_page(self, way: int) -> None:
-        box = self.query_one(VerticalScroll)
-        box.scroll_relative(y=way * box.size.height, animate=False)
 
     def action_close(self) -> None:
         self.dismiss(None)

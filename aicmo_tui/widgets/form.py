@@ -16,8 +16,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from aicmo.errors import AicmoError
+from aicmo_tui.hints import told_in_app
 from aicmo_tui.keys import key
-from aicmo_tui.present import BAD, MUTED, line, value
+from aicmo_tui.present import ACCENT, BAD, MUTED, line, value
 from aicmo_tui.widgets.dialogs import Dialog
 from aicmo_tui.widgets.inputs import PlainInput
 from aicmo_tui.work import ask
@@ -37,6 +38,10 @@ class Line:
     suggests: tuple[str, ...] = ()
 
 
+class Lines(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """Follows the focus; the arrows stay with the form, which goes from line to line."""
+
+
 class Form(Dialog[Mapping[str, str] | None]):
     """Gives what every line says, by key, each checked; or ``None``."""
 
@@ -54,6 +59,7 @@ class Form(Dialog[Mapping[str, str] | None]):
     Form .problem { height: auto; padding-left: 16; display: none; }
     """
     AUTO_FOCUS = "Input"
+    HELP = "Every line is looked at before anything is kept. What is wrong is said beneath its line; the rest stays."
     BINDINGS = [
         key("lines.done", "ctrl+enter", "done", "save", "Keep what stands there; enter does it too", shown_as="⏎"),
         key("lines.close", "escape", "close", "leave it", "Change nothing"),
@@ -68,7 +74,7 @@ class Form(Dialog[Mapping[str, str] | None]):
     def body(self) -> Iterable[Widget]:
         with Vertical():
             yield Static(self._question, classes="question")
-            with VerticalScroll(can_focus=False):
+            with Lines():
                 for place, each in enumerate(self._form):
                     suggester = SuggestFromList(each.suggests, case_sensitive=False) if each.suggests else None
                     with Horizontal(classes="line"):
@@ -82,6 +88,12 @@ class Form(Dialog[Mapping[str, str] | None]):
                             id=f"line-{place}",
                         )
                     yield Static(classes="problem", id=f"problem-{place}")
+
+    def about(self) -> list[Content]:
+        """With what can be said in each line, which what stands there hides."""
+        named = [each for each in self._form if each.example]
+        said = [line((f"{each.label:>15}  ", ACCENT), value(each.example)) for each in named]
+        return [*super().about(), *([line(""), *said] if said else [])]
 
     @on(PlainInput.Changed)
     def _changed(self, event: PlainInput.Changed) -> None:
@@ -127,7 +139,7 @@ class Form(Dialog[Mapping[str, str] | None]):
         try:
             self._form[place].check(text)
         except AicmoError as error:
-            return f"{error.message} {error.hint}".rstrip()
+            return told_in_app(error)
         return ""
 
     def _say(self, place: int, problem: str) -> None:

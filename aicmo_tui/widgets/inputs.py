@@ -25,6 +25,10 @@ class PlainInput(Input):
 class PlainTextArea(TextArea):
     """Many lines."""
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """F6 and F7 go to a screen, as they do everywhere: selected instead, a line would be gone with the next key."""
+        return action not in ("select_line", "select_all")
+
     def edit(self, edit: Edit) -> EditResult:
         return super().edit(dataclasses.replace(edit, text=plain(edit.text)))
 

@@ -14,9 +14,14 @@ from aicmo_tui.present import TITLE, line, value
 from aicmo_tui.widgets.columns import Column
 from aicmo_tui.widgets.dialogs import Dialog
 from aicmo_tui.widgets.inputs import PlainInput
-from aicmo_tui.widgets.lazy_table import LazyTable, Rows
+from aicmo_tui.widgets.lazy_table import LazyTable
+from aicmo_tui.widgets.rows import Rows
 
 R = TypeVar("R")
+
+
+class Choices(LazyTable[tuple[str, R]]):
+    BINDINGS = [key("picker.choose", "enter", "open", "choose", "Take the one under the cursor")]
 
 
 class Picker(Dialog[R | None], Generic[R]):
@@ -29,6 +34,7 @@ class Picker(Dialog[R | None], Generic[R]):
     Picker Static { height: 1; }
     """
     AUTO_FOCUS = "LazyTable"
+    HELP = "Choose one of the list. Closing it chooses none, and changes nothing."
     BINDINGS = [
         key("picker.close", "escape", "close", "close", "Choose none"),
         key("picker.filter", "slash", "filter", "filter", "Find by name", shown_as="/"),
@@ -44,7 +50,7 @@ class Picker(Dialog[R | None], Generic[R]):
         with Vertical():
             yield Static(line((self._title, TITLE)))
             yield PlainInput(placeholder="/ to filter", compact=True)
-            yield LazyTable([column], key_of=lambda choice: choice[0])
+            yield Choices([column], key_of=lambda choice: choice[0])
 
     def on_mount(self) -> None:
         self.query_one(LazyTable).show(Rows(self._choices))

@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from aicmo.errors import InvalidInput, QueryInvalid
+from aicmo_tui.hints import hint_in_app
 from aicmo_tui.present import BAD, MUTED, line, lines, value
 
 
@@ -45,7 +46,7 @@ class Pointer(Widget):
         if self._wrong is None:
             return line("")
         error = self._wrong
-        told = line(" ", ("✕ ", BAD), value(error.message, BAD), " ", value(error.hint, MUTED))
+        told = line(" ", ("✕ ", BAD), value(error.message, BAD), " ", value(hint_in_app(error.hint), MUTED))
         if not isinstance(error, QueryInvalid):
             return told
         return lines([line(" " * _cell(self._typed, error), ("^", BAD)), told])

@@ -30,6 +30,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 
+class VerbHint(str):
+    """A hint that names a verb. As text it is a command line; the app, where none can be typed, says the same by the
+    key that does it."""
+
+    def __new__(cls, words: str, verb: str) -> VerbHint:
+        """``VerbHint("Go on with", "campaign resume 3")``: the verb as it is typed after ``aicmo``."""
+        hint = super().__new__(cls, f"{words}: aicmo {verb}")
+        hint.words, hint.verb = words, verb
+        return hint
+
+    words: str
+    verb: str
+
+
 class AicmoError(Exception):
     """What went wrong in one sentence, and what to do about it in another."""
 

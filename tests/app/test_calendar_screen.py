@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,9 @@ from sample import NOW
 from textual.pilot import Pilot
 
 from aicmo.clock import rfc3339
-from aicmo.publishing.agenda import Kind
+from aicmo.publishing.agenda import Entry, Kind
 from aicmo.workspace import Workspace
-from aicmo_tui.screens.calendar import LOOKS
+from aicmo_tui.screens.calendar import LOOKS, what
 from aicmo_tui.widgets.day_grid import DayGrid
 
 
@@ -65,6 +65,34 @@ async def test_a_line_of_the_day_opens_the_campaign(filled: Workspace) -> None:
         await reads(pilot, "◐ starts", "4 people")
         await pilot.press("enter", "enter")
         await reads(pilot, "Campaigns · Winter offer")
+        await pilot.press("escape")
+        await reads(pilot, "AICMO · Calendar", "Tuesday, 24 November")
+
+
+async def test_who_went_on_by_themselves_comes_back_to_the_campaigns(filled: Workspace) -> None:
+    schedule(filled, 0)
+    app = app_on(filled)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f9")
+        await reads(pilot, "◐ Winter offer", "◐ starts")
+        await pilot.press("enter", "enter")
+        await reads(pilot, "Campaigns · ")
+        await pilot.press("f2")
+        await reads(pilot, "AICMO · Home")
+        await pilot.press("f6")
+        await reads(pilot, "Campaigns · ")
+        await pilot.press("escape")
+        await reads(pilot, "AICMO · Campaigns ", "Winter offer", "Autumn news")
+
+
+async def test_a_list_of_all_days_offers_no_day_to_go_to(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("f9")
+        await reads(pilot, "November 2026", "t today")
+        await pilot.press("m", "m")
+        await reads(pilot, "The next 60 days")
+        await until(pilot, lambda: "t today" not in text_of(app))
 
 
 async def test_a_click_chooses_a_day(filled: Workspace) -> None:
@@ -144,3 +172,10 @@ def test_a_busy_month(size: tuple[int, int], filled: Workspace, snap_compare: Ca
         await steady(pilot)
 
     assert snap_compare(app_on(filled), terminal_size=size, run_before=go)
+
+
+@pytest.mark.parametrize(("cause", "told"), [("hours", "goes on"), ("later", "again")])
+def test_who_was_put_off_before_anybody_tried_is_not_tried_again(cause: str, told: str) -> None:
+    at = datetime(2026, 11, 23, 9, tzinfo=UTC)
+    entry = Entry(Kind.RETRY, at.date(), at, "News", 3, 1, cause=cause)
+    assert what(entry).plain.endswith(told)

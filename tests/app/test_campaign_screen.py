@@ -13,11 +13,12 @@ from driving import app_on, reads, steady, text_of, until
 from sample import NOW
 from textual.pilot import Pilot
 
-from aicmo.gateways import Applied, Attempt, Outcome
 from aicmo.publishing import Draft
 from aicmo.publishing.sending.evidence import EvidenceReport
+from aicmo.store import events
 from aicmo.store.campaigns import CampaignStatus
 from aicmo.store.deliveries import CAUSES, State
+from aicmo.store.events import Event
 from aicmo.store.whereabouts import Stopped, note_stopped
 from aicmo.workspace import Workspace
 from aicmo_tui.screens.campaign import CampaignScreen
@@ -98,7 +99,7 @@ async def test_a_cause_and_an_address_narrow_it_and_escape_widens_it(filled: Wor
         await pilot.press("escape")
         await until(pilot, lambda: table.total == 40)
         await pilot.press("escape")
-        await reads(pilot, "AICMO · Campaigns ", "Winter offer")
+        await reads(pilot, "AICMO · Home")
 
 
 async def test_what_is_shown_can_be_written_to_a_file(filled: Workspace, tmp_path: Path) -> None:
@@ -164,6 +165,16 @@ async def test_a_late_one_can_begin_now_all_the_same(filled: Workspace) -> None:
         await reads(pilot, "Send to 4 people through smtp-main?")
         await agree(pilot)
         await until(pilot, lambda: filled.publishing.campaign(WINTER).status is CampaignStatus.RUNNING)
+
+
+async def test_who_asked_for_nothing_more_is_told_where_the_campaign_is(filled: Workspace) -> None:
+    jane = filled.crm.list("jane@acme.example")[0]
+    left = Event(jane.id, "unsubscribed", NOW, channel="email", campaign_id=AUTUMN, human=True, origin="a mail")
+    filled.db.write(lambda db: events.add(db, left))
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, AUTUMN)
+        await reads(pilot, "1 person asked to get nothing more", f"unsubscribed:{AUTUMN}")
 
 
 async def test_after_a_copy_the_mailboxes_are_looked_at_before_anybody_agrees(
@@ -356,24 +367,6 @@ async def test_of_one_that_has_begun_only_its_hours_can_be_changed(filled: Works
         assert len(app.screen.query(PlainInput)) == 4
         await answer(pilot, "08:00-20:00")
         await until(pilot, lambda: filled.publishing.campaign(AUTUMN).options.hours == "08:00-20:00")
-
-
-async def test_a_test_of_a_sequence_asks_which_message(filled: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    campaign, asked = a_sequence(filled, begun=False), []
-
-    async def send(campaign_id: int, *, step: int, variant: str) -> Attempt:
-        asked.append((campaign_id, step, variant))
-        return Attempt("smtp-spare", Outcome.OK, Applied.YES)
-
-    monkeypatch.setattr(filled.publishing, "send_test", send)
-    app = app_on(filled)
-    async with app.run_test(size=WIDE, notifications=True) as pilot:
-        await opened(pilot, campaign)
-        await pilot.press("t")
-        await reads(pilot, "Which message?", "Step 1: Welcome", "Step 2: How is it going?")
-        await pilot.press("down", "enter")
-        await reads(pilot, "Sent to ada@example.com through smtp-spare.")
-    assert asked == [(campaign, 2, "")]
 
 
 async def test_a_command_line_that_does_the_same_can_be_copied(filled: Workspace) -> None:

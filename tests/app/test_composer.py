@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from driving import app_on, reads, text_of, until
 from textual.pilot import Pilot
-from textual.widgets import TextArea
+from textual.widgets import Static, TextArea
 
 from aicmo.errors import StoreError
 from aicmo.publishing import Content, Draft
 from aicmo.workspace import Workspace
 from aicmo_tui.app import AicmoApp
+from aicmo_tui.screens import SCREENS
 from aicmo_tui.widgets.fields_completion import FieldsCompletion
 
 WIDE, NARROW = (120, 40), (80, 24)
@@ -125,6 +129,20 @@ async def test_leaving_asks_where_it_cannot_be_saved(
         assert not app._exit
 
 
+@pytest.mark.parametrize("key", [entry.key for entry in SCREENS.values()])
+async def test_a_screens_key_goes_there_from_within_the_text_and_touches_none_of_it(
+    key: str, filled: Workspace, blog: Content
+) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, blog)
+        composer, body = app.screen, body_of(app)
+        body.focus()
+        await pilot.press(key)
+        await until(pilot, lambda: app.screen is not composer or key == SCREENS["composer"].key)
+        assert body.selection.is_empty
+
+
 async def test_ones_own_editor_gets_the_text_and_gives_it_back(
     filled: Workspace, blog: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +153,18 @@ async def test_ones_own_editor_gets_the_text_and_gives_it_back(
         await opened(pilot, blog)
         await pilot.press("ctrl+o")
         await until(pilot, lambda: filled.contents.get(blog.id).draft.body.startswith("We *went*"))
+
+
+async def test_on_a_narrow_screen_what_must_be_mended_stands_over_the_text(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=NARROW) as pilot:
+        app.write_to("tag:trial")
+        await pilot.pause()
+        app.screen.query_one("#subject").value = "News"
+        app.screen.query_one("#body").load_text("Hello {{ nickname }}")
+        await reads(pilot, "─ ✕ nickname is missing")
+        app.screen.query_one("#body").load_text("Hello")
+        await until(pilot, lambda: "nickname" not in text_of(app))
 
 
 # --- two who write
@@ -159,6 +189,17 @@ async def test_what_somebody_else_wrote_is_shown_where_nobody_writes(filled: Wor
         await until(pilot, lambda: body_of(app).text == "Theirs.")
         body_of(app).insert("And mine. ")
         await until(pilot, lambda: filled.contents.get(blog.id).draft.body == "And mine. Theirs.")
+
+
+async def test_who_is_overwritten_is_told_where_their_own_words_are(filled: Workspace, blog: Content) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=WIDE, notifications=True) as pilot:
+        await opened(pilot, blog)
+        body_of(app).load_text("Mine.")
+        await reads(pilot, "version 2, draft, saved")
+        filled.contents.save(blog.id, replace(blog.draft, body="Theirs."))
+        await reads(pilot, "this is version 3.", "wrote is version 2.")
+    assert [version.draft.body for version in filled.contents.versions(blog.id)][1] == "Mine."
 
 
 # --- channels
@@ -319,3 +360,128 @@ async def test_the_people_who_lack_a_field_are_shown(filled: Workspace) -> None:
         await pilot.press("enter")
         await reads(pilot, "Contacts", "lee@dragon.example")
         assert "jane@acme.example" not in text_of(app)
+
+
+# --- what readers get to see
+
+
+PAIRLESS = """<html><body><p style="color:#222222">Hardly there</p></body></html>"""
+
+
+def drawn(app: AicmoApp, words: str) -> tuple[str, str]:
+    """The colours of ``words`` in the preview: letters, ground."""
+    preview = app.screen.query_one("#preview", Static)
+    for strip in app.screen._compositor.render_strips(app.size):
+        for segment in strip:
+            if words in segment.text and segment.style and segment.style.color and segment.style.bgcolor:
+                return segment.style.color.name, segment.style.bgcolor.name
+    raise AssertionError(f"{words} is not in {preview.content}")
+
+
+@pytest.mark.parametrize(
+    ("body", "format", "words", "light", "dark"),
+    [
+        (PAIRLESS, "html", "Hardly there", ("#222222", "#ffffff"), ("#222222", "#1e1e1e")),
+        ("Hello *you*", "markdown", "Hello", ("#1c1c1e", "#ffffff"), ("#ceced1", "#1e1e1e")),
+    ],
+)
+async def test_a_mail_is_seen_on_a_light_and_on_a_dark_ground(
+    filled: Workspace, body: str, format: str, words: str, light: tuple[str, str], dark: tuple[str, str]
+) -> None:
+    mail = filled.contents.create("email", "Autumn", Draft("News", body, "Soon", format=format))
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, mail)
+        await pilot.press("ctrl+r")
+        await reads(pilot, "text · [html] · dark · source", words)
+        assert drawn(app, words) == light
+        await pilot.press("ctrl+r")
+        await reads(pilot, "text · html · [dark] · source", "Gmail and")
+        assert drawn(app, words) == dark
+        await pilot.press("ctrl+r")
+        await reads(pilot, "[source]", "MIME-Version")
+        assert app.screen.query_one("#preview", Static).styles.background.a == 0
+
+
+async def test_what_cannot_be_read_in_the_dark_is_found(filled: Workspace) -> None:
+    mail = filled.contents.create("email", "Autumn", Draft("News", PAIRLESS, "Soon", format="html"))
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, mail)
+        found = app.screen.query_one("#findings", Static)
+        await until(pilot, lambda: "can hardly be read in dark mode" in str(found.content))
+
+
+@contextlib.contextmanager
+def served(page: str) -> Iterator[str]:
+    """A web server with one page; its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        do_HEAD = do_GET
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_post_has_a_card_once_its_page_was_asked(filled: Workspace) -> None:
+    app = app_on(filled)
+    with served("<title>Why [b]we moved[/b]</title>") as address:
+        post = filled.contents.create("social", "Moving", Draft("", f"We moved: {address}"))
+        async with app.run_test(size=WIDE) as pilot:
+            await opened(pilot, post)
+            await pilot.press("escape", "right")
+            await reads(pilot, "On LinkedIn", "▌ 127.0.0.1", "not known: l asks the page", "come with the post")
+            await pilot.press("right")
+            await reads(pilot, "On X", "not known")
+            await pilot.press("l")
+            await reads(pilot, "▌ Why [b]we moved[/b]")
+            await pilot.press("right")
+            await reads(pilot, "On Instagram", "shows no card", "makes no link of")
+
+
+async def test_links_that_lead_nowhere_are_found_until_the_text_changes(filled: Workspace) -> None:
+    app = app_on(filled)
+    post = filled.contents.create("social", "Moving", Draft("", "We moved: http://127.0.0.1:9/"))
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, post)
+        await pilot.press("escape", "l")
+        await reads(pilot, "could not be reached")
+        body_of(app).insert("Yes. ")
+        await until(pilot, lambda: "could not be reached" not in text_of(app))
+
+
+async def test_a_warning_is_told_where_a_post_is_approved(filled: Workspace) -> None:
+    app = app_on(filled)
+    post = filled.contents.create("social", "Moving", Draft("", "#one #two #three"))
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, post)
+        await pilot.press("escape", "right", "right")
+        await reads(pilot, "On X", "X itself says no more than 2")
+        await pilot.press("a")
+        await reads(pilot, "Approve these words for X")
+        assert any("◐ 3 hashtags" in str(each.content) for each in app.screen.query(Static))
+
+
+async def test_what_is_typed_over_the_preview_goes_into_no_hidden_text(filled: Workspace, blog: Content) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=NARROW) as pilot:
+        await opened(pilot, blog)
+        await reads(pilot, "Bluesky   esc")
+        await pilot.press("escape", "ctrl+r")
+        await until(pilot, lambda: app.screen.has_class("-side-shown"))
+        await pilot.press("x", "y")
+        await pilot.press("escape")
+        assert body_of(app).text == blog.draft.body and body_of(app).has_focus

@@ -496,7 +496,7 @@ async def test_an_edit_under_way_is_not_touched_by_what_others_change(lived: Wor
         await until(pilot, lambda: screen.table.total == 39)
         assert screen.pane.form is form and field(form, "title").value == "My title"
         await pilot.press("enter")
-        await reads(pilot, "is no contact any more", "aicmo undo")
+        await reads(pilot, "is no contact any more", "ctrl+z, in F4")
 
 
 async def test_a_person_who_cannot_be_read_is_said_in_their_place(lived: Workspace) -> None:

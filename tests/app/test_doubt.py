@@ -12,6 +12,7 @@ from aicmo.publishing import Draft
 from aicmo.sandbox import PASSWORD, USER, Fault, start_sandbox
 from aicmo.workspace import Workspace, open_workspace
 from aicmo_tui.app import AicmoApp
+from aicmo_tui.cli.campaign import resolve
 
 
 async def test_the_person_is_told_what_is_known_and_may_have_it_looked_for(filled: Workspace) -> None:
@@ -50,3 +51,18 @@ async def test_while_it_is_open_the_app_looks_for_them_by_itself(tmp_path: Path)
             assert workspace.publishing.counts(campaign.id).unknown == 1
             async with AicmoApp(workspace).run_test() as pilot:
                 await until(pilot, lambda: workspace.publishing.counts(campaign.id).sent == 1)
+
+
+async def test_each_answer_is_copied_as_the_command_line_that_gives_it(filled: Workspace) -> None:
+    app = app_on(filled)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_campaign(1)
+        await reads(pilot, "unknown")
+        await pilot.press("u")
+        await reads(pilot, "may or may not have", "Look now")
+        for said in ("--as sent", "--as failed", "--as resend", "--evidence"):
+            await pilot.press("right")
+            await reads(pilot, f"y copies: aicmo campaign resolve 1 {said}")
+            await pilot.press("y")
+            assert app.clipboard == f"aicmo campaign resolve 1 {said}"
+            resolve.make_context("resolve", app.clipboard.split()[3:])  # refuses what it does not understand

@@ -413,17 +413,6 @@ async def test_e_opens_the_configuration_at_the_provider_and_reads_what_was_save
             assert seen.read_text() == "+7\n"
 
 
-async def test_while_a_send_is_under_way_no_editor_holds_it_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with open_on(tmp_path, 9) as workspace:
-        app = app_on(workspace)
-        monkeypatch.setattr(type(app.sending), "under_way", True)
-        async with app.run_test(size=(80, 24)) as pilot:
-            app.action_show_screen("health")
-            await at(pilot, "main")
-            await pilot.press("e")
-            await reads(pilot, "an editor would hold it up", "line 7")
-
-
 def test_a_block_is_found_however_its_name_is_written() -> None:
     config = '[providers.a]\n[providers.main-2]\n [ providers."main" ] # ours\n'
     assert [line_of(config, name) for name in ("a", "main-2", "main", "none")] == [1, 2, 3, 1]

@@ -14,10 +14,18 @@ from twins import add_plans, add_twins
 
 from aicmo.workspace import Workspace
 from aicmo_tui.commands import system_commands
-from aicmo_tui.screens import OVER, SCREENS
+from aicmo_tui.screens import OVER, SCREENS, load
 from aicmo_tui.widgets.lazy_table import LazyTable
 
 SIZES = {"80x24": (80, 24), "118x36": (118, 36)}
+
+
+@pytest.mark.parametrize("name", SCREENS | OVER)
+async def test_the_footer_may_ask_what_a_key_does_before_the_screen_is_built(name: str, empty: Workspace) -> None:
+    async with app_on(empty).run_test():  # a screen is made where an app runs
+        screen = load(name)()
+        for _, binding in screen._bindings:
+            screen.check_action(binding.action, ())
 
 
 @pytest.mark.parametrize("name", OVER)

@@ -13,7 +13,7 @@ from aicmo.publishing.variants import Variants
 from aicmo.workspace import Workspace
 from aicmo_tui.screens.step_verbs import command
 from aicmo_tui.screens.steps import StepsScreen
-from aicmo_tui.screens.variants import VariantsScreen
+from aicmo_tui.screens.variants import COLUMNS, VariantsScreen, rate
 
 
 async def steps_of(pilot: Pilot[None], campaign_id: int) -> None:
@@ -186,6 +186,11 @@ async def test_variants_and_a_test_are_set_up(filled: Workspace) -> None:
         await reads(pilot, "Take variant B out of Winter offer?")
         await agree(pilot)
         await reads(pilot, "One message for all")
+
+
+def test_the_longest_rate_finds_its_room() -> None:
+    width = next(column.width for column in COLUMNS if column.title == "Rate of the goal")
+    assert rate(9, 9).cell_length <= width
 
 
 async def test_another_hour_is_a_variant_too(filled: Workspace) -> None:

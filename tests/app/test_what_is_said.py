@@ -43,9 +43,9 @@ async def test_the_footer_of_a_dialog_names_its_keys_alone(lived: Workspace) -> 
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot)
         for keys, footer in (
-            ("N", "⏎ go on esc leave it"),
-            ("w", "esc leave it"),
-            ("b", "⏎ open esc close / filter"),
+            ("N", "⏎ go on esc leave it F1 help"),
+            ("w", "esc close F1 help"),
+            ("b", "⏎ choose esc close / filter F1 help"),
         ):
             await pilot.press(keys)
             await until(pilot, lambda footer=footer: text_of(app).splitlines()[-1].strip() == footer)

@@ -175,6 +175,28 @@ def test_an_edit_says_whether_it_made_a_version(desk: CommandLine) -> None:
     assert told == "Content 1 is at version 2.\nNothing was changed.\n"
 
 
+@pytest.mark.parametrize(
+    ("type_", "words", "told"),
+    [
+        ("email", ["--channel", "x", "--subject", "News"], "Nobody sees a subject on X."),
+        ("email", ["--channel", "website", "--preheader", "More"], "Nobody sees a preheader on Website: only inboxes"),
+        ("blog", ["--preheader", "More"], "Nobody sees a preheader on Website"),
+        ("social", ["--subject", "News"], "Nobody sees a subject on LinkedIn or X or Instagram or Bluesky."),
+    ],
+)
+def test_words_that_nobody_would_see_are_refused(
+    desk: CommandLine, home: Path, type_: str, words: list[str], told: str
+) -> None:
+    desk("content", "create", "--type", type_, "--title", "U", "--body", home / "body.md")
+    assert told in desk("content", "edit", 2, *words, "--body", home / "body.md", code=6).err
+    assert desk("content", "show", 2, "--json").document["version"] == 1
+
+
+def test_a_subject_that_is_shown_as_a_title_is_saved(desk: CommandLine) -> None:
+    desk("content", "edit", 1, "--channel", "website", "--subject", "News")
+    assert desk("content", "show", 1, "--channel", "website", "--json").document["subject"] == "News"
+
+
 @pytest.mark.parametrize("type_", ["email", "webinar", "product_update"])
 def test_whatever_is_an_email_first_can_be_checked(desk: CommandLine, home: Path, type_: str) -> None:
     write_config(home / "config.toml", config_text())

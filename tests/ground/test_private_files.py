@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import logging
 import os
 from collections.abc import Iterator
@@ -107,6 +109,20 @@ def test_a_full_log_is_put_aside_and_both_are_private(tmp_path: Path) -> None:
     assert "one more" in file.read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["aicmo.log", "aicmo.log.1"]
     assert mode(file) == mode(tmp_path / "aicmo.log.1") == 0o600
+
+
+class _FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_stops_the_log_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    handler = start_log(tmp_path / "aicmo.log")
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(_FullDisk()).close()
+    logging.getLogger("aicmo").error("nowhere to write this")
+    stop_log(handler)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_stopped_log_leaves_no_handler_behind(tmp_path: Path) -> None:

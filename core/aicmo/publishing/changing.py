@@ -15,7 +15,8 @@ from aicmo.errors import IllegalTransition, InvalidInput
 from aicmo.publishing.schedule import selection
 from aicmo.publishing.writing.contents import checked_line
 from aicmo.store import campaign_options, campaigns, deliveries
-from aicmo.store.campaigns import Campaign, CampaignStatus
+from aicmo.store.campaigns import Campaign
+from aicmo.text import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,7 @@ def changed(db: sqlite3.Connection, campaign_id: int, change: CampaignChange, no
     Raises ``NotFound``, ``QueryInvalid``, ``InvalidInput``, and ``IllegalTransition`` for what can be changed no more.
     """
     campaign = campaigns.get(db, campaign_id)
-    if campaign.status in (CampaignStatus.FINISHED, CampaignStatus.CANCELLED):
-        raise IllegalTransition(f"Campaign {campaign_id} is {campaign.status}; nothing of it changes any more.")
+    campaigns.refuse_ended(campaign, "nothing of it changes any more")
     begun = campaigns.has_begun(db, campaign_id)
     if begun and (change.name, change.audience, change.exclude) != (None, None, None):
         raise IllegalTransition(
@@ -56,12 +56,18 @@ def changed(db: sqlite3.Connection, campaign_id: int, change: CampaignChange, no
             f"Campaign {campaign_id} has begun: some of its links have gone out as they are.",
             hint="Its hours and days can still be changed; or cancel it, and create another one.",
         )
+    as_before = campaign.options.late_after_minutes
+    if begun and change.options.get("late_after_minutes", as_before) != as_before:
+        raise IllegalTransition(
+            f"Campaign {campaign_id} has begun: it cannot be late any more.",
+            hint="Its hours and days can still be changed.",
+        )
     name = campaign.name if change.name is None else campaign_name(change.name)
     audience = campaign.audience if change.audience is None else change.audience
     exclude = campaign.exclude if change.exclude is None else change.exclude
     options = campaign_options.checked(replace(campaign.options, **change.options))  # type: ignore[arg-type]
     selection(db, audience, exclude, now)
-    campaigns.change(db, campaign_id, name, audience, exclude, options)
+    campaigns.change(db, campaign_id, name, plain(audience), plain(exclude), options)
     if begun:
         deliveries.look_at_hours_anew(db, campaign_id, now)
     return campaigns.get(db, campaign_id)

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 class Overview:
-    """All block: the caller chooses the thread."""
+    """What is known of campaigns. All block: the caller chooses the thread."""
 
     def __init__(self, db: Database, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._db = db
         self._clock = clock
 
     def campaigns(self) -> list[Campaign]:
+        """The newest first."""
         return self._db.read(campaigns.listed)
 
     def campaign(self, campaign_id: int) -> Campaign:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aicmo.clock import SYSTEM_CLOCK, Clock, parse_rfc3339
-from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput
+from aicmo.errors import ApprovalNeeded, IllegalTransition, InvalidInput, VerbHint
 from aicmo.publishing.changing import CampaignChange, campaign_name, changed
 from aicmo.publishing.email.message import SenderIdentity
 from aicmo.publishing.email.rules import PLAIN_RULES, MessageRules
@@ -36,6 +36,7 @@ from aicmo.store.campaign_options import CampaignOptions
 from aicmo.store.campaigns import Campaign, CampaignStatus
 from aicmo.store.contents import Draft
 from aicmo.store.selection import Selection
+from aicmo.text import plain
 
 if TYPE_CHECKING:
     from aicmo.gateways import Attempt, ProviderChain
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 
 
 class PublishingPipeline(Steering):
+    """A campaign from its creation to its sending. What is no coroutine blocks: the caller chooses the thread."""
+
     def __init__(
         self,
         db: Database,
@@ -91,11 +94,12 @@ class PublishingPipeline(Steering):
         """
         name, options = campaign_name(name), campaign_options.checked(options)
         self._selection(audience, exclude)
+        audience, exclude = plain(audience), plain(exclude)
         content = self._db.read(lambda db: contents.get(db, content_id))
         if CONTENT_TYPES[content.type].original != "email":
             raise InvalidInput(
                 f"Content {content_id} is of type {content.type}, which is no e-mail.",
-                hint="Create it with: aicmo content create --type email",
+                hint=VerbHint("Create it with", "content create --type email"),
             )
         now = self._clock.now()
 
@@ -160,10 +164,6 @@ class PublishingPipeline(Steering):
             reports += [await self.preflight.links(each) for each in drafts]
         return joined(reports)
 
-    def draft(self, campaign_id: int, *, step: int = 1, variant: str = "") -> Draft:
-        """What one of its messages says. Raises ``NotFound``."""
-        return self._db.read(lambda db: messages.draft(db, messages.get(db, campaign_id, step, variant)))
-
     def check_draft(
         self, draft: Draft, audience: str, campaign_name: str = "Preview", exclude: str = ""
     ) -> CheckReport:
@@ -173,7 +173,11 @@ class PublishingPipeline(Steering):
         return self._db.read(lambda db: self.preflight.check(db, question))
 
     def approve(self, campaign_id: int) -> Campaign:
-        """Approve the content as it now stands. Raises ``InvalidInput`` when the check finds an error."""
+        """Approve the content as it now stands.
+
+        Raises ``InvalidInput`` when the check finds an error, ``IllegalTransition`` when nothing of it goes any more.
+        """
+        campaigns.refuse_ended(self._db.read(lambda db: campaigns.get(db, campaign_id)), "there is nothing to approve")
         self._refuse_errors(campaign_id)
         return self._db.write(lambda db: self._approve(db, campaign_id))
 
@@ -194,7 +198,7 @@ class PublishingPipeline(Steering):
         """
         now = self._clock.now()
         if at is not None and at <= now:
-            raise InvalidInput("That time has passed.", hint="Leave --at out to start now.")
+            raise InvalidInput("That time has passed.", hint="Name a time to come, or none to start now.")
         self._refuse_errors(campaign_id)
 
         def go(db: sqlite3.Connection) -> Campaign:
@@ -202,7 +206,7 @@ class PublishingPipeline(Steering):
                 self._approve(db, campaign_id)
             campaign = campaigns.get(db, campaign_id)
             if campaigns.has_begun(db, campaign_id):
-                hint = f"Go on with: aicmo campaign resume {campaign_id}" if campaign.status == "paused" else ""
+                hint = VerbHint("Go on with", f"campaign resume {campaign_id}") if campaign.status == "paused" else ""
                 raise IllegalTransition(
                     f"Campaign {campaign_id} has begun already; it is {campaign.status}.", hint=hint
                 )
@@ -213,7 +217,7 @@ class PublishingPipeline(Steering):
             if not approved or campaign.status is CampaignStatus.DRAFT:
                 raise ApprovalNeeded(
                     f"Campaign {campaign_id} is not approved as it now stands.",
-                    hint=f"Look at it, then: aicmo campaign approve {campaign_id}",
+                    hint=VerbHint("Look at it, then", f"campaign approve {campaign_id}"),
                 )
             campaigns.fix_what_is_sent(db, campaign_id, content.version_id, dataclasses.asdict(self._sender), now)
             messages.fix(db, campaign_id)
@@ -230,7 +234,7 @@ class PublishingPipeline(Steering):
     def _refuse_errors(self, campaign_id: int) -> None:
         errors = [problem for problem in self.check(campaign_id).problems if problem.severity == "error"]
         if errors:
-            more = f" ({len(errors) - 1} more: aicmo campaign check {campaign_id})" if len(errors) > 1 else ""
+            more = f" ({len(errors) - 1} more, which the check names)" if len(errors) > 1 else ""
             raise InvalidInput(errors[0].message + more, hint=errors[0].hint)
 
     # --- sending ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from aicmo.crm.address import normalise
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 from aicmo.publishing.email.message import BuiltMessage, Recipient
 from aicmo.publishing.wording import Wording
 from aicmo.store import audiences
@@ -42,7 +42,7 @@ def a_reader(db: sqlite3.Connection, chosen: Selection, email: str = "") -> sqli
     where, params = ("contact.address = ?", [normalise(email).address]) if email else chosen.where()
     found = next(audiences.unsuppressed(db, where, params), None)
     if email and found is None:
-        raise NotFound(f"There is no {email} who would be written to.", hint=f"See: aicmo contact why {email}")
+        raise NotFound(f"There is no {email} who would be written to.", hint=VerbHint("See", f"contact why {email}"))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from aicmo.clock import SYSTEM_CLOCK, Clock
 from aicmo.crm.address import normalise
-from aicmo.errors import ApprovalNeeded, IllegalTransition, NotFound
+from aicmo.errors import ApprovalNeeded, IllegalTransition, NotFound, VerbHint
 from aicmo.publishing.overview import Overview, refuse_no_cause
 from aicmo.publishing.schedule import begin
 from aicmo.store import Database, campaigns, deliveries, sequences, whereabouts
@@ -59,7 +59,7 @@ class Steering(Overview):
         def go_on(db: sqlite3.Connection) -> Campaign:
             campaign = campaigns.get(db, campaign_id)
             if campaign.status is not CampaignStatus.PAUSED:
-                raise IllegalTransition(f"Campaign {campaign_id} is {campaign.status}, not paused.")
+                raise IllegalTransition(f"Campaign {campaign_id} is {campaign.status.told}, not paused.")
             if not sure:
                 refuse_copy(db, campaign_id)
             whereabouts.dealt_with(db, campaign_id)
@@ -92,8 +92,7 @@ class Steering(Overview):
         refuse_no_cause(cause)
 
         def again(db: sqlite3.Connection) -> int:
-            if campaigns.get(db, campaign_id).status is CampaignStatus.CANCELLED:
-                campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
+            campaigns.refuse_cancelled(campaigns.get(db, campaign_id), "nothing of it is sent again")
             sequences.take_back_failed(db, campaign_id, now)
             return deliveries.retry_failed(db, campaign_id, now, cause=cause)
 
@@ -154,5 +153,5 @@ def refuse_copy(db: sqlite3.Connection, campaign_id: int) -> None:
     if found and campaign_id in found.campaigns:
         raise ApprovalNeeded(
             f"Another copy of this database may have sent campaign {campaign_id} ({found.why}).",
-            hint=f"When you are sure that it has not: aicmo campaign resume {campaign_id}",
+            hint=VerbHint("When you are sure that it has not", f"campaign resume {campaign_id}"),
         )

@@ -12,7 +12,7 @@ run::
 ``migrations``          the schema, as the steps that built it
 ``contacts``, ``tags``  people, their tags, free text search
 ``people``              all that is held about one of them, in whatever table
-``changes``             what was changed, to take it back
+``changes``             what was changed; ``undoing`` takes it back, and does it again
 ``stages``, ``events``  where they stand and why; what happened with them
 ``timeline``            all of that in order of time
 ``next_actions``        what is planned with them

@@ -20,6 +20,8 @@ LATEST_MINUTES = 365 * 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class CampaignOptions:
+    """What was chosen for one campaign; the rest is as the configuration says."""
+
     hours: str = ""
     """``09:00-17:00``: nobody gets it before or after; empty is the whole day."""
     days: str = ""
@@ -38,6 +40,7 @@ class CampaignOptions:
 
     @property
     def late_after(self) -> timedelta | None:
+        """``late_after_minutes`` as a span."""
         return None if self.late_after_minutes is None else timedelta(minutes=self.late_after_minutes)
 
 
@@ -55,11 +58,13 @@ def checked(options: CampaignOptions) -> CampaignOptions:
 
 
 def to_json(options: CampaignOptions) -> str:
+    """What was chosen, without what is as usual."""
     default = asdict(CampaignOptions())
     return json.dumps({key: value for key, value in asdict(options).items() if value != default[key]})
 
 
 @functools.lru_cache(maxsize=256)
 def from_json(text: str) -> CampaignOptions:
+    """What ``to_json`` wrote; a key that is unknown here is passed over."""
     known = {field.name for field in fields(CampaignOptions)}
     return CampaignOptions(**{key: value for key, value in json.loads(text).items() if key in known})

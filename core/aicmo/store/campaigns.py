@@ -14,12 +14,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from aicmo.clock import parse_rfc3339, rfc3339
-from aicmo.errors import IllegalTransition, NotFound
+from aicmo.errors import IllegalTransition, NotFound, VerbHint
 from aicmo.store import campaign_options
 from aicmo.store.campaign_options import AS_USUAL, CampaignOptions
 
 
 class CampaignStatus(StrEnum):
+    """Where a campaign stands; ``MOVES`` says what may follow."""
+
     DRAFT = "draft"
     APPROVED = "approved"
     SCHEDULED = "scheduled"
@@ -27,6 +29,11 @@ class CampaignStatus(StrEnum):
     PAUSED = "paused"
     FINISHED = "finished"
     CANCELLED = "cancelled"
+
+    @property
+    def told(self) -> str:
+        """As what follows "it is"."""
+        return "a draft" if self is CampaignStatus.DRAFT else self.value
 
 
 MOVES: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
@@ -47,6 +54,8 @@ MOVES: Mapping[CampaignStatus, frozenset[CampaignStatus]] = {
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
+    """A row of ``campaign``. Times that are text are RFC 3339, UTC."""
+
     id: int
     name: str
     status: CampaignStatus
@@ -116,7 +125,7 @@ def get(db: sqlite3.Connection, campaign_id: int) -> Campaign:
     """Raises ``NotFound``."""
     row = db.execute(f"{_SELECT} WHERE id = ?", (campaign_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no campaign {campaign_id}.", hint="List them with: aicmo campaign list")
+        raise NotFound(f"There is no campaign {campaign_id}.", hint=VerbHint("List them with", "campaign list"))
     return _campaign(row)
 
 
@@ -134,12 +143,25 @@ def move(db: sqlite3.Connection, campaign_id: int, to: CampaignStatus, *, pause_
     """Set the status where ``MOVES`` allows it; the campaign as it was before. Raises ``IllegalTransition``."""
     before = get(db, campaign_id)
     if to not in MOVES[before.status]:
+        why = " already" if to is before.status else f"; it cannot become {to}"
         raise IllegalTransition(
-            f"Campaign {campaign_id} is {before.status}; it cannot become {to}.",
-            hint="See it with: aicmo campaign show " + str(campaign_id),
+            f"Campaign {campaign_id} is {before.status.told}{why}.",
+            hint=VerbHint("See it with", f"campaign show {campaign_id}"),
         )
     db.execute("UPDATE campaign SET status = ?, pause_reason = ? WHERE id = ?", (to, pause_reason, campaign_id))
     return before
+
+
+def refuse_ended(campaign: Campaign, because: str) -> None:
+    """For what makes no sense any more. Raises ``IllegalTransition`` when it is finished or cancelled."""
+    if campaign.status in (CampaignStatus.FINISHED, CampaignStatus.CANCELLED):
+        raise IllegalTransition(f"Campaign {campaign.id} is {campaign.status}; {because}.")
+
+
+def refuse_cancelled(campaign: Campaign, because: str = "nobody gets anything of it") -> None:
+    """For what makes no sense any more. Raises ``IllegalTransition`` when it is cancelled."""
+    if campaign.status is CampaignStatus.CANCELLED:
+        raise IllegalTransition(f"Campaign {campaign.id} is cancelled; {because}.")
 
 
 def fix_what_is_sent(
@@ -158,10 +180,12 @@ def fix_version(db: sqlite3.Connection, campaign_id: int, version_id: int) -> No
 
 
 def set_content(db: sqlite3.Connection, campaign_id: int, content_id: int) -> None:
+    """Other content for its first message."""
     db.execute("UPDATE campaign SET content_id = ? WHERE id = ?", (content_id, campaign_id))
 
 
 def set_kind(db: sqlite3.Connection, campaign_id: int, kind: str) -> None:
+    """``once`` or ``sequence``."""
     db.execute("UPDATE campaign SET kind = ? WHERE id = ?", (kind, campaign_id))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aicmo.clock import rfc3339
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ def create(db: sqlite3.Connection, type: str, title: str, draft: Draft, now: dat
 
 
 def rename(db: sqlite3.Connection, content_id: int, title: str) -> None:
+    """Another title; what it says is untouched, so an approval stands."""
     db.execute("UPDATE content SET title = ? WHERE id = ?", (title, content_id))
 
 
@@ -141,7 +142,7 @@ def get(db: sqlite3.Connection, content_id: int) -> Content:
     """The content with its latest version. Raises ``NotFound``."""
     row = db.execute(f"{_SELECT} WHERE content.id = ? AND {_LATEST}", (content_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no content {content_id}.", hint="List them with: aicmo content list")
+        raise NotFound(f"There is no content {content_id}.", hint=VerbHint("List them with", "content list"))
     return _content(row)
 
 
@@ -169,6 +170,7 @@ def versions(db: sqlite3.Connection, content_id: int) -> list[Version]:
 
 
 def approve(db: sqlite3.Connection, content_hash: str, now: datetime) -> None:
+    """Approve just these words; the first approval's time stays."""
     db.execute("INSERT INTO approval VALUES (?, ?) ON CONFLICT DO NOTHING", (content_hash, rfc3339(now)))
 
 

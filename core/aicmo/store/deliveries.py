@@ -17,10 +17,14 @@ from functools import cache
 
 from aicmo.clock import rfc3339
 from aicmo.errors import IllegalTransition, NotFound
+from aicmo.text import plain
 
 
 class State(StrEnum):
+    """Where a delivery stands; ``MOVES`` says what may follow."""
+
     QUEUED = "queued"
+    """Nothing keeps it but its turn."""
     CLAIMED = "claimed"
     """Taken by a sender that is building or carrying it; nothing of the body has left."""
     SENDING = "sending"
@@ -34,8 +38,11 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     """It may or may not have gone. Evidence or a person resolves it, never a retry."""
     SUPPRESSED = "suppressed"
+    """The person must not be written to; nothing left."""
     CANCELLED = "cancelled"
+    """It is not to go any more, and nothing left."""
     BOUNCED = "bounced"
+    """A server took it, and then it came back."""
 
 
 MOVES: Mapping[State, frozenset[State]] = {
@@ -103,6 +110,7 @@ class Counts:
         return self.audience - self.open - self.cancelled
 
     def as_dict(self) -> dict[str, int]:
+        """By name, ``audience`` first."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
@@ -116,14 +124,17 @@ class Delivery:
     message_id: str
     """Empty until the message was built."""
     provider: str
+    """Of the last attempt; empty before it."""
     code: str
+    """The server's, such as ``550 5.1.1``; empty when none was given."""
     reason: str
     cause: str
     """One of ``CAUSES``, or empty."""
     attempts: int
     retry_at: str
+    """RFC 3339, UTC; empty unless it is deferred, and there is such a time."""
     at: str
-    """Of the last change."""
+    """Of the last change; RFC 3339, UTC."""
     step: int = 1
     variant: str = ""
     """Empty where there are none."""
@@ -210,6 +221,7 @@ def outside(db: sqlite3.Connection, campaign_id: int, step: int, where: str, par
 
 
 def counts(db: sqlite3.Connection, campaign_id: int) -> Counts:
+    """Of all its steps together; zeros where nobody stands in its ledger."""
     by_state = dict(
         db.execute(
             "SELECT state, count(*) FROM delivery WHERE campaign_id = ? GROUP BY state", (campaign_id,)
@@ -367,7 +379,7 @@ def _chosen(campaign_id: int, state: State | None, cause: str, address: str) -> 
     if cause:
         where, params = f"{where} AND cause = ?", [*params, cause]
     if address:
-        where, params = f"{where} AND instr(lower({_EMAIL}), lower(?))", [*params, address]
+        where, params = f"{where} AND instr(lower({_EMAIL}), lower(?))", [*params, plain(address)]
     return where, params
 
 

@@ -11,6 +11,8 @@ from aicmo.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class Lease:
+    """Who says that it is at work."""
+
     pid: int
     host: str
     what: str
@@ -31,6 +33,7 @@ def hold(db: sqlite3.Connection, name: str, *, pid: int, host: str, what: str, n
 
 
 def release(db: sqlite3.Connection, name: str, *, pid: int) -> None:
+    """Give it back; harmless when another has it."""
     db.execute("DELETE FROM lease WHERE name = ? AND pid = ?", (name, pid))
 
 

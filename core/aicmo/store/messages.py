@@ -10,7 +10,7 @@ import dataclasses
 import sqlite3
 from dataclasses import dataclass
 
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 from aicmo.store import contents
 from aicmo.store.contents import Draft
 
@@ -19,6 +19,8 @@ FIRST_STEP = 1
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """One of the messages of a campaign."""
+
     campaign_id: int
     step: int
     """A name, not a place: 1, and then in the order in which steps were added."""
@@ -33,7 +35,7 @@ class Message:
     wait_minutes: int = 0
     """Of a step: after the one before it went. Of a variant: after the start."""
     only_if: str = ""
-    """Who gets this step; empty: everybody."""
+    """Who gets this step: a named condition or a contact query; empty: everybody."""
     removed: bool = False
     """Nobody gets this step any more."""
 
@@ -60,7 +62,7 @@ def first(db: sqlite3.Connection, campaign_id: int) -> Message:
         (campaign_id,),
     ).fetchone()
     if row is None:
-        raise NotFound(f"There is no campaign {campaign_id}.", hint="List them with: aicmo campaign list")
+        raise NotFound(f"There is no campaign {campaign_id}.", hint=VerbHint("List them with", "campaign list"))
     return Message(campaign_id, FIRST_STEP, "A" if row["varied"] else "", row["content_id"], row["version_id"])
 
 
@@ -80,7 +82,7 @@ def get(db: sqlite3.Connection, campaign_id: int, step: int, variant: str = "") 
         if each.step == step and (each.variant == variant or (not variant and each.variant == "A")):
             return each
     what = f"variant {variant}" if variant else f"step {step}"
-    raise NotFound(f"Campaign {campaign_id} has no {what}.", hint=f"See: aicmo campaign show {campaign_id}")
+    raise NotFound(f"Campaign {campaign_id} has no {what}.", hint=VerbHint("See", f"campaign show {campaign_id}"))
 
 
 def claimed(db: sqlite3.Connection, campaign_id: int, step: int, variant: str, version_id: int) -> Message:
@@ -100,6 +102,7 @@ def put(db: sqlite3.Connection, message: Message) -> None:
 
 
 def delete(db: sqlite3.Connection, message: Message) -> None:
+    """Take one away that nobody got yet; harmless where there is none."""
     db.execute(
         "DELETE FROM campaign_message WHERE campaign_id = ? AND step = ? AND variant = ?",
         (message.campaign_id, message.step, message.variant),

@@ -11,6 +11,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Identity:
+    """Made when the database was, and never changed."""
+
     secret: bytes = field(repr=False)
     """Keys the hashes of suppressions and tokens; never leaves the file."""
     instance: bytes
@@ -18,6 +20,7 @@ class Identity:
 
 
 def identity(db: sqlite3.Connection) -> Identity:
+    """Of this database."""
     found = dict(db.execute("SELECT name, value FROM meta WHERE name IN ('secret', 'instance')").fetchall())
     return Identity(found["secret"], found["instance"])
 

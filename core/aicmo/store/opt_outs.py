@@ -26,6 +26,8 @@ class Addressee(NamedTuple):
 
 
 class Cursor(NamedTuple):
+    """How far a mailbox has been read (RFC 3501 2.3.1.1)."""
+
     uid_validity: int
     last_uid: int
 

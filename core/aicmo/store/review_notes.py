@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from aicmo.clock import rfc3339
-from aicmo.errors import NotFound
+from aicmo.errors import NotFound, VerbHint
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewNote:
+    """What somebody said about content; it never leaves this machine."""
+
     id: int
     content_id: int
     hash: str
@@ -40,7 +42,9 @@ def get(db: sqlite3.Connection, note_id: int) -> ReviewNote:
     """Raises ``NotFound``."""
     row = db.execute("SELECT * FROM review_note WHERE id = ?", (note_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no note {note_id} about content.", hint="List them with: aicmo content notes ID")
+        raise NotFound(
+            f"There is no note {note_id} about content.", hint=VerbHint("List them with", "content notes ID")
+        )
     return _note(row)
 
 
