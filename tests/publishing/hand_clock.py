@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aicmo.clock import SystemClock
+from aicmo.clock import Clock, SystemClock
 from aicmo.config import Config
 from aicmo.paths import Paths
 from aicmo.publishing.sending.outbox import RunReport
@@ -59,14 +59,14 @@ def config_with(
     return Config.model_validate(said)
 
 
-def open_there(folder: Path, config: Config, clock: HandClock) -> Workspace:
+def open_there(folder: Path, config: Config, clock: Clock) -> Workspace:
     return open_workspace(Paths(folder / "config.toml", folder / "data"), config, clock=clock)
 
 
 async def run_once(workspace: Workspace, **options: float) -> RunReport:
     """What ``aicmo run`` does, without waiting for anything that is later; ``options`` are those of ``Outbox.run``."""
     try:
-        return await workspace.publishing.outbox().run(**options)
+        return await workspace.publishing.outbox().run(**{"for_room_s": 0.0, **options})
     finally:
         for provider in workspace.chain("email_sending").providers:
             await provider.close()

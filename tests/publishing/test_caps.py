@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aicmo.clock import parse_rfc3339
+from aicmo.clock import SystemClock, parse_rfc3339
 from aicmo.config import Config
 from aicmo.publishing import State
 from aicmo.sandbox import Fault, RunningSandbox
@@ -274,3 +274,22 @@ async def test_of_several_limits_that_are_reached_the_one_that_holds_longest_is_
     report = await run_once(workspace)
     assert report.next_at == NOON + timedelta(days=1), "not in a second"
     workspace.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sending"),
+    [({"limits": {"second": 3}}, {}), ({}, {"domains": {"acme.example": {"second": 3}}})],
+    ids=["account", "domain"],
+)
+async def test_a_run_does_not_end_where_there_is_room_again_within_the_minute(
+    tmp_path: Path, sandbox: RunningSandbox, settings: dict[str, Any], sending: dict[str, Any]
+) -> None:
+    workspace = open_there(tmp_path, config_with(sandbox, "smtp-a", sending=sending, **settings), SystemClock())
+    try:
+        started_campaign(workspace, 8)
+        report = await run_once(workspace, for_room_s=60)
+        moments = [at for at, _ in let_go(workspace)]
+    finally:
+        await workspace.aclose()
+    assert (report.status, dict(report.counts)) == ("done", {"sent": 8})
+    assert busiest(moments, timedelta(seconds=1)) == 3

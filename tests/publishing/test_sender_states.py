@@ -265,7 +265,7 @@ class Sender(RuleBasedStateMachine):
         loop.set_default_executor(AtOnce())
         lock = self.folder / f"sender-{self.lives}.lock"  # the operating system frees the lock of who was killed
         outbox = Outbox(self.db, chain_to(self.world, self.clock), lock, clock=self.clock)
-        self.begun.append((loop, loop.create_task(outbox.run())))
+        self.begun.append((loop, loop.create_task(outbox.run(for_room_s=0))))
         return self.begun[-1]
 
     def turn(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -96,16 +96,16 @@ ANSWERS = [
     # phase, the server's line, state, cause, and what follows (RFC 5321 4.2, RFC 3463 3, and what providers document):
     # "suppress" now, "count" towards it, "slow" the domain, "pause" the campaign if it goes on, "stop" the server.
     # --- 421: the server leaves
-    ("reply", "421 4.3.2 shutting down", D, "server", ""),
-    ("rcpt", "421 4.4.2 timeout", D, "server", ""),
-    # --- 450, 451, 452, 4.x: later, and the same server again
+    ("reply", "421 4.3.2 shutting down", D, "trouble", ""),
+    ("rcpt", "421 4.4.2 timeout", D, "trouble", ""),
+    # --- 450, 451, 4.7.1: later, and the same server again; trouble of the server's own is nothing about the mailbox
     ("rcpt", "450 4.2.0 Greylisted", D, "later", "count"),
     ("rcpt", "451 4.7.1 greylisting in action, please come back later", D, "later", "count"),
     ("rcpt", "450 4.2.1 mailbox temporarily disabled", D, "mailbox", "count"),
     ("rcpt", "452 4.3.1 storage", D, "later", "count"),
-    ("data", "451 4.3.0 try again later", D, "later", "count"),
-    ("reply", "451 local error in processing", D, "later", "count"),
-    ("reply", "452 4.3.1 Insufficient system storage", D, "later", "count"),
+    ("data", "451 4.3.0 try again later", D, "trouble", ""),
+    ("reply", "451 local error in processing", D, "trouble", ""),
+    ("reply", "452 4.3.1 Insufficient system storage", D, "trouble", ""),
     ("reply", "451 4.7.1 looks like spam, try later", D, "later", "count"),
     # --- too fast: the domain, or we as a whole
     ("rcpt", "421 4.7.0 [TSS04] Messages temporarily deferred", D, "throttled", "slow"),
@@ -149,7 +149,7 @@ ANSWERS = [
     ("rcpt", "550 mailbox unavailable", F, "address", ""),
     ("rcpt", "550 5.4.1 Recipient address rejected: Access denied", F, "address", ""),
     ("mail", "550 no", D, "server", ""),
-    ("rcpt", "571 no", D, "later", "count"),
+    ("rcpt", "571 no", D, "trouble", ""),
     ("reply", "550 no", F, "content", "pause"),
 ]
 
@@ -196,6 +196,14 @@ def test_one_message_that_a_server_keeps_refusing_is_not_offered_for_ever(line: 
     result = ChainResult((final,), final)
     tries = [verdict_of(result, attempts_before=n, let_go=True, now=NOW) for n in range(len(BACKOFF) + 1)]
     assert [each.retry_at for each in tries[:-1]] == [NOW + wait for wait in BACKOFF]
+    assert tries[-1].state is State.FAILED and "given up" in tries[-1].reason
+
+
+@pytest.mark.parametrize(("phase", "code"), [("body", ""), ("data", ""), ("reply", "421 4.3.2"), ("rcpt", "421 4.4.2")])
+def test_a_dropped_line_is_tried_again_soon_and_one_that_always_drops_not_for_ever(phase: str, code: str) -> None:
+    result = one(Outcome.TRANSIENT, phase=phase, code=code)
+    tries = [verdict_of(result, attempts_before=n, let_go=True, now=NOW) for n in range(len(BACKOFF) + 2)]
+    assert [each.retry_at for each in tries[:-1]] == [NOW + wait for wait in (PROVIDER_BACKOFF, *BACKOFF)]
     assert tries[-1].state is State.FAILED and "given up" in tries[-1].reason
 
 

@@ -70,6 +70,7 @@ CAUSES: Mapping[str, str] = {
     "content": "refused for what it says or who sends it",
     "message": "the message could not be built",
     "server": "no server could take it",
+    "trouble": "the server fails at this message",
     "throttled": "the receiving side asked for less",
     "limit": "a limit of ours is reached",
     "hours": "outside the hours for sending",

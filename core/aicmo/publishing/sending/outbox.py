@@ -138,6 +138,8 @@ class Outbox:
         self._next_at: datetime | None = None
         self._closed_until: datetime | None = None
         self._closed_why = ""
+        self._closed_by_limit = False
+        """By one of ours; else nobody of the chain may serve."""
         self._warning = ""
         self._seen_at = clock.now()
 
@@ -146,11 +148,18 @@ class Outbox:
         if not self._ending.is_set():
             self._end("stopped", STOPPED_BY_HAND)
 
-    async def run(self, *, patience_s: float = 0.0, max_seconds: float | None = None) -> RunReport:
+    async def run(
+        self,
+        *,
+        patience_s: float = 0.0,
+        for_room_s: float = WAIT_FOR_LIMIT.total_seconds(),
+        max_seconds: float | None = None,
+    ) -> RunReport:
         """Send everything due in running campaigns.
 
         ``patience_s`` is how long it waits for what is due later, or for a provider that is closed; infinity waits
-        until nothing is left. ``max_seconds`` stops it however much is left.
+        until nothing is left. ``for_room_s`` is how long it waits at least where only limits of ours hold the next one
+        back: ten a second are no reason to end after ten. ``max_seconds`` stops it however much is left.
         """
         with sender_lock(self._lock_file) as held:
             if not held:
@@ -168,7 +177,7 @@ class Outbox:
                 await self._limits_of(provider)  # before a new try makes yesterday look better than it was
             await self._watch.look()
             async with self._heartbeat():
-                await self._run_workers(patience_s, max_seconds)
+                await self._run_workers(patience_s, max(patience_s, for_room_s), max_seconds)
             # A worker that had to be cut off leaves its row on its way: the lock is still ours, so say so now.
             left, _ = await self._db.awrite(lambda db: claiming.recover(db, self._clock.now()))
         found = self._ledger.tally.counts + Counter({State.UNKNOWN: left})
@@ -191,8 +200,10 @@ class Outbox:
 
     # --- the workers ------------------------------------------------------------------------------------------------
 
-    async def _run_workers(self, patience_s: float, max_seconds: float | None) -> None:
-        workers = [asyncio.create_task(self._work(patience_s), name=f"outbox-{n}") for n in range(self._how_many)]
+    async def _run_workers(self, patience_s: float, for_room_s: float, max_seconds: float | None) -> None:
+        workers = [
+            asyncio.create_task(self._work(patience_s, for_room_s), name=f"outbox-{n}") for n in range(self._how_many)
+        ]
         ending = asyncio.create_task(self._ending.wait())
         try:
             done, _ = await asyncio.wait([ending, *workers], timeout=max_seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -209,7 +220,7 @@ class Outbox:
                 error.hint = f"{error.hint} {STOPPED}"
             raise error
 
-    async def _work(self, patience_s: float) -> None:
+    async def _work(self, patience_s: float, for_room_s: float) -> None:
         settled: Settlement | None = None
         while settled is not None or not self._ending.is_set():
             self._busy += 1
@@ -219,7 +230,7 @@ class Outbox:
             finally:
                 self._busy -= 1
             if settled is None:
-                await self._rest(patience_s)
+                await self._rest(patience_s, for_room_s)
 
     async def _settle_and_claim(self, settled: Settlement | None) -> Claimed | None:
         may_claim = not self._ending.is_set() and (
@@ -230,20 +241,20 @@ class Outbox:
             log.warning("campaign %d paused: %s", settled.delivery.campaign_id, settled.pause)
         return claimed
 
-    async def _rest(self, patience_s: float) -> None:
+    async def _rest(self, patience_s: float, for_room_s: float) -> None:
         """Nothing can be done now: end the run, or wait a little for what comes."""
         if self._ending.is_set():
             return
         now = self._clock.now()
-        next_at, why = self._closed_until, self._closed_why
+        next_at, why, for_room = self._closed_until, self._closed_why, self._closed_by_limit
         if next_at is None or next_at <= now:
             next_at, cause = await self._db.awrite(lambda db: next_due(db, now, self._late_after))
-            why = WAITS_FOR.get(cause, "the next try is later")
+            why, for_room = WAITS_FOR.get(cause, "the next try is later"), cause == "limit"
         if self._busy == 0:
             if next_at is None:
                 self._end("done", "")
                 return
-            if (next_at - now).total_seconds() > patience_s:
+            if (next_at - now).total_seconds() > (for_room_s if for_room else patience_s):
                 self._end("waiting", why, next_at)
                 return
         left = LOOK_AGAIN_S if next_at is None else min(LOOK_AGAIN_S, max(0.01, (next_at - now).total_seconds()))
@@ -345,7 +356,7 @@ class Outbox:
                 return Verdict(State.CANCELLED, reason=refusal.detail, cause="stopped")
             return Verdict(State.SUPPRESSED, reason=refusal.detail)
         if refusal.why == "limit" and refusal.until is not None:
-            self._closed_until, self._closed_why = refusal.until, refusal.detail
+            self._closed_until, self._closed_why, self._closed_by_limit = refusal.until, refusal.detail, True
         if let_go or refusal.why == "domain":  # others may go to other domains meanwhile
             cause, later = "limit" if refusal.until else "server", refusal.until or self._clock.now()
             return Verdict(State.DEFERRED, reason=refusal.detail, retry_at=later, cause=cause)
@@ -355,7 +366,7 @@ class Outbox:
         """When nobody of the chain may serve, take no more from the ledger until somebody may."""
         if result.final.outcome is Outcome.SKIPPED:
             self._closed_until = result.retry_at or self._clock.now() + timedelta(days=1)
-            self._closed_why = result.final.detail
+            self._closed_why, self._closed_by_limit = result.final.detail, False
         elif result.served_by:
             self._closed_until = None
 

@@ -48,15 +48,15 @@ def verdict_of(result: ChainResult, *, attempts_before: int, let_go: bool, now: 
     refused_for_good = final.permanent or (final.code.startswith("5") and (is_sender_fault(final) or _disabled(final)))
     if final.outcome is Outcome.INPUT or refused_for_good:
         return replace(told, state=State.FAILED)  # unchanged content is never offered twice to who refused it
-    if final.outcome in (Outcome.RECIPIENT, Outcome.CONTENT) or _refused_for_now(final):
-        if attempts_before >= len(BACKOFF):
+    if final.outcome in (Outcome.RECIPIENT, Outcome.CONTENT) or _at_this_one(final):
+        waits = (PROVIDER_BACKOFF, *BACKOFF) if _hung_up(final) else BACKOFF
+        if attempts_before >= len(waits):
             reason = f"given up after {attempts_before + 1} tries: {told.reason}"
             return replace(told, state=State.FAILED, reason=reason)
-        return replace(told, state=State.DEFERRED, retry_at=_later(final.retry_at, now + BACKOFF[attempts_before]))
+        return replace(told, state=State.DEFERRED, retry_at=_later(final.retry_at, now + waits[attempts_before]))
     if final.outcome in (Outcome.SKIPPED, Outcome.CANCELLED) and not let_go:
         return Verdict(State.QUEUED)
-    ours = BACKOFF[min(attempts_before, len(BACKOFF) - 1)] if _closes_the_server(final) else PROVIDER_BACKOFF
-    return replace(told, state=State.DEFERRED, retry_at=_later(result.retry_at, now + ours))
+    return replace(told, state=State.DEFERRED, retry_at=_later(result.retry_at, now + PROVIDER_BACKOFF))
 
 
 def is_dead_address(attempt: Attempt) -> bool:
@@ -83,21 +83,19 @@ def is_sender_fault(attempt: Attempt) -> bool:
     return attempt.outcome is Outcome.CONTENT
 
 
-def _refused_for_now(attempt: Attempt) -> bool:
-    """Whether the server looked at this very message and said no, for whatever trouble of its own: asked again at once,
-    it would say so again. One that leaves (421) speaks of itself alone."""
+def _at_this_one(attempt: Attempt) -> bool:
+    """Whether the server failed, hung up or asked to be left alone on hearing of this very message. Were that the
+    message's fault, then offered at once it would be so again, for ever, and nobody behind it would get theirs."""
     return (
-        attempt.outcome is Outcome.TRANSIENT
+        attempt.outcome in (Outcome.TRANSIENT, Outcome.RATE_LIMITED)
         and attempt.phase not in _BEFORE_RCPT
-        and attempt.code[:1] in ("4", "5")
-        and not attempt.code.startswith("421")
+        and not slows_domain(attempt)
     )
 
 
-def _closes_the_server(attempt: Attempt) -> bool:
-    """Whether the server asked to be left alone on hearing of this message. Were it the first again as soon as that is
-    over, and the answer its fault, nobody else would ever get theirs."""
-    return attempt.outcome is Outcome.RATE_LIMITED and attempt.phase not in _BEFORE_RCPT and not slows_domain(attempt)
+def _hung_up(attempt: Attempt) -> bool:
+    """Whether it said no word about the message, as when a line drops: the first time that may well be an accident."""
+    return attempt.outcome is Outcome.TRANSIENT and (not attempt.code or attempt.code.startswith("421"))
 
 
 def _disabled(attempt: Attempt) -> bool:
@@ -123,8 +121,8 @@ def _cause(final: Attempt) -> str:
             return "throttled"
         case Outcome.QUOTA:
             return "limit"
-        case Outcome.TRANSIENT if _refused_for_now(final):
-            return "later"
+        case Outcome.TRANSIENT if _at_this_one(final):
+            return "trouble"
         case _:
             return "server"
 
