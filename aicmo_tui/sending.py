@@ -17,6 +17,8 @@ from aicmo_tui.present import people
 from aicmo_tui.work import off_loop
 
 if TYPE_CHECKING:
+    from aicmo.publishing.inbox.listening import Listening
+    from aicmo.publishing.inbox.optouts import OptOutReport
     from aicmo.publishing.sending.outbox import Outbox
     from aicmo_tui.app import AicmoApp
 
@@ -25,11 +27,6 @@ LOOK_EVERY_S = 2.0
 EVIDENCE_EVERY_S = 30.0
 """How soon the app notices that an unknown delivery is to be looked for; most times none is, and nobody is asked."""
 
-MAIL_EVERY_S = 60.0
-"""How soon the app notices that somebody opted out by mail."""
-MAIL_FRESH_S = 30.0
-"""Nothing is sent on an older look into the mailboxes than this."""
-
 
 class Sending:
     def __init__(self, app: AicmoApp) -> None:
@@ -37,10 +34,7 @@ class Sending:
         self._outbox: Outbox | None = None
         self._stopping = False
         self._something_new = asyncio.Event()
-        self._mail = asyncio.Lock()
-        """Held while the mailboxes are looked into."""
-        self._mail_read_at = -math.inf
-        """When that was done last, by the loop's clock."""
+        self._listening: Listening | None = None
 
     @property
     def under_way(self) -> bool:
@@ -71,7 +65,7 @@ class Sending:
         while not self._stopping:
             try:
                 if await off_loop(self._app, self._something_runs):
-                    await self._hear_opt_outs()  # first: who leaves gets nothing more
+                    await self._opt_outs().hear()  # first: who leaves gets nothing more
                     await self._send()
             except Exception as error:  # told, and tried again: the store knows what was sent
                 self._app.report(error)
@@ -90,24 +84,20 @@ class Sending:
 
     async def _look_for_opt_outs(self) -> None:
         await self._app.ready()
-        while not self._stopping:
-            await self._hear_opt_outs()
-            await asyncio.sleep(MAIL_EVERY_S)
+        await self._opt_outs().go_on()
 
-    async def _hear_opt_outs(self) -> None:
-        """Read who wants no more mail, unless that was done just now, and tell of it. A mailbox that cannot be read
-        holds up nothing: Health tells of it."""
-        now_s = asyncio.get_running_loop().time
-        async with self._mail:
-            if now_s() - self._mail_read_at < MAIL_FRESH_S:
-                return
-            try:
-                left = await self._app.workspace.publishing.opt_outs().look()
-            except AicmoError as error:
-                self._app.report(error)
-                return
-            finally:
-                self._mail_read_at = now_s()
+    def _opt_outs(self) -> Listening:
+        """One for the app's life. A mailbox that cannot be read is not told of here: Health does."""
+        if self._listening is None:
+            from aicmo.publishing.inbox.listening import Listening
+
+            async def look() -> OptOutReport:
+                return await self._app.workspace.publishing.opt_outs().look()
+
+            self._listening = Listening(look, told=self._tell_who_left, failed=self._app.report)
+        return self._listening
+
+    def _tell_who_left(self, left: OptOutReport) -> None:
         if left.opted_out:
             self._app.tell(f"{people(left.opted_out)} asked by mail to get nothing more.", title="Opted out")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from aicmo_tui.cli import output
-from aicmo_tui.cli.sending import look_for_evidence, opt_outs_told, run_record, stoppable, unread_told, waiting_told
+from aicmo_tui.cli.sending import look_for_evidence, opt_outs_told, run_record, send_and_hear, unread_told, waiting_told
 from aicmo_tui.cli.verb import Run, run_async, verb
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ def run(run: Run, max_seconds: float | None, fail_if_locked: bool) -> int:
             await workspace.publishing.note_run()
             outbox = workspace.publishing.outbox(what="aicmo run")
             with logging_to(workspace.paths.log_file):
-                left = await workspace.publishing.opt_outs().look()  # first: who leaves gets nothing more
-                report = await stoppable(outbox, patience_s=0, max_seconds=max_seconds)
+                left, report = await send_and_hear(workspace, outbox, patience_s=0, max_seconds=max_seconds)
                 return left, report, await look_for_evidence(workspace, report)
 
     left, report, evidence = run_async(tick())

@@ -40,7 +40,7 @@ def send_and_watch(run: Run, campaign_id: int, *, schema: str) -> int:
 
 
 def run_record(left: OptOutReport, report: RunReport, evidence: EvidenceReport) -> dict[str, Any]:
-    """The look for opt-outs, the run of the outbox after it, and the search for evidence, as JSON tells them."""
+    """The looks for opt-outs, the run of the outbox, and the search for evidence after it, as JSON tells them."""
     from aicmo.clock import rfc3339
 
     return {
@@ -126,8 +126,7 @@ async def _send(
         watcher = asyncio.create_task(_watch(run, workspace, campaign_id))
         try:
             with logging_to(workspace.paths.log_file):
-                left = await workspace.publishing.opt_outs().look()  # first: who leaves gets nothing more
-                report = await stoppable(outbox, patience_s=PATIENCE_S)
+                left, report = await send_and_hear(workspace, outbox, patience_s=PATIENCE_S)
                 evidence = await look_for_evidence(workspace, report)
         finally:
             watcher.cancel()
@@ -150,6 +149,19 @@ def _failed_last(provider: ProviderHealth) -> bool:
     """Whether its last call failed, though not yet often enough for it to be closed."""
     failed, served = provider.last_error_at, provider.last_success_at
     return failed is not None and (served is None or failed > served)
+
+
+async def send_and_hear(
+    workspace: Workspace, outbox: Outbox, *, patience_s: float, max_seconds: float | None = None
+) -> tuple[OptOutReport, RunReport]:
+    """Run the outbox. Who opts out by mail is heard first, and every minute while it runs: who leaves gets nothing
+    more."""
+    from aicmo.publishing.inbox.listening import Listening
+
+    listening = Listening(workspace.publishing.opt_outs().look, clock=workspace.clock)
+    async with listening.meanwhile():
+        report = await stoppable(outbox, patience_s=patience_s, max_seconds=max_seconds)
+    return listening.heard, report
 
 
 async def stoppable(outbox: Outbox, *, patience_s: float, max_seconds: float | None = None) -> RunReport:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import imaplib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commandline import CommandLine
 from test_evidence_verb import with_mailbox
 
+from aicmo.publishing.inbox import listening
+from aicmo.publishing.sending.outbox import Outbox, RunReport
 from aicmo.sandbox import PASSWORD, USER, Fault, RunningSandbox, start_sandbox
 
 
@@ -47,6 +51,11 @@ def unsubscribes(home: Path, sandbox: RunningSandbox, name: str) -> None:
         box.append("INBOX", "", "", f"From: {name}@one.example\r\nSubject: unsubscribe-{token}\r\n\r\n".encode())
 
 
+def suppressed(home: Path) -> list[object]:
+    with closing(sqlite3.connect(home / "data" / "aicmo.db")) as db:
+        return db.execute("SELECT * FROM suppression").fetchall()
+
+
 def test_a_tick_reads_the_mail_before_it_sends(
     written_to: CommandLine, sending_home: Path, sandbox: RunningSandbox
 ) -> None:
@@ -68,6 +77,34 @@ def test_a_send_that_waits_reads_the_mail_first(
     unsubscribes(sending_home, sandbox, "ann")
     told = written_to("campaign", "start", 2, "--wait", "--yes").out
     assert "sent 1  suppressed 1" in told and "  1 person opted out by mail\n" in told
+
+
+@pytest.mark.parametrize("verb", [("campaign", "start", 2, "--wait", "--yes"), ("run",)])
+def test_an_opt_out_that_comes_while_mail_goes_out_is_heard_before_the_next_message(
+    written_to: CommandLine,
+    sending_home: Path,
+    sandbox: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: tuple[str | int, ...],
+) -> None:
+    monkeypatch.setattr(listening, "HEAR_EVERY_S", 0.02)
+    monkeypatch.setattr(listening, "FRESH_S", 0.0)
+    with_mailbox(sending_home, sandbox)
+    if verb == ("run",):
+        written_to("campaign", "start", 2, "--yes")
+    run = Outbox.run
+
+    async def run_when_ann_has_left(outbox: Outbox, **options: Any) -> RunReport:
+        await asyncio.to_thread(unsubscribes, sending_home, sandbox, "ann")
+        async with asyncio.timeout(20):
+            while not await asyncio.to_thread(suppressed, sending_home):
+                await asyncio.sleep(0.01)
+        return await run(outbox, **options)
+
+    monkeypatch.setattr(Outbox, "run", run_when_ann_has_left)
+    document = written_to(*verb, "--json").document
+    ran = document if verb == ("run",) else document["run"]
+    assert (ran["opted_out"], ran["warnings"], ran["counts"]) == (1, [], {"sent": 1, "suppressed": 1})
 
 
 def test_a_mailbox_that_is_down_is_a_warning_and_the_mail_goes(

@@ -101,6 +101,8 @@ QUOTE = "\n\nOn Tuesday, Ada Lovelace <ada@example.com>\nwrote:\n\n> Hello\n> \n
         "Stop." + QUOTE,
         QUOTE.strip() + "\n\nremove me",
         "Abmelden bitte\n-- \nAnn\nACME AG",
+        "Bitte keine weiteren E-Mails.",
+        "Keine Emails mehr schicken, bitte!",
         "Me désabonner, merci\n\nEnvoyé de mon iPhone",
         "Unsubscribe\n\n-----Original Message-----\nFrom: Ada\nHello",
         "Baja\n\nDe: Ada <ada@example.com>\nEnviado: martes\n\nHello",

@@ -25,6 +25,9 @@ take me off your mailing list; delete me from your list; do not email me; do not
 don t email me again; do not contact me; do not contact me again; don t contact me again; no more emails; no more mails
 abmelden; abmeldung; abbestellen; austragen; newsletter abbestellen; newsletter abmelden; ich mochte mich abmelden
 abmelden vom newsletter; ich will keine mails mehr; keine mails mehr; keine e mails mehr; streichen sie mich
+keine emails mehr; keine weiteren mails; keine weiteren e mails; keine weiteren emails; keine mails mehr senden
+keine e mails mehr senden; keine emails mehr senden; keine mails mehr schicken; keine e mails mehr schicken
+keine emails mehr schicken
 nehmen sie mich aus dem verteiler; nehmen sie mich aus ihrem verteiler; nimm mich aus dem verteiler
 aus dem verteiler nehmen; tragen sie mich aus; streichen sie mich aus dem verteiler; keine werbung mehr; stopp
 desinscription; desinscrire; me desinscrire; desinscrivez moi; desabonnement; desabonner; me desabonner; desabonnez moi
