@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
+from html.parser import HTMLParser
 
 import httpx
 import pytest
@@ -55,9 +57,37 @@ async def test_the_title_comes_from_where_networks_look_for_it(html: str, title:
 async def test_what_cannot_be_known_is_said() -> None:
     assert Card(A).was_read is False
     assert (await card(status=404)).trouble == "answered 404"
-    assert (await card("%PDF", headers={"content-type": "application/pdf"})).trouble == "it is no page of HTML"
+    assert (await card("%PDF", headers={"content-type": "application/pdf"})).trouble == "it sent no plain HTML"
     assert (await card("<title>a</title>", headers={"content-type": "text/html; charset=klingon"})).title == "a"
+    assert (await card("<title>a</title>", headers={"content-type": "Text/HTML"})).title == "a"
     assert (await card(b"<title>\xff</title>")).title == "\ufffd"
+
+
+@pytest.mark.parametrize("charset", ["hex", "zlib", "undefined", "idna"])
+async def test_a_charset_that_is_none_of_text_is_overlooked(charset: str) -> None:
+    found = await card("<title>a</title>", headers={"content-type": f"text/html; charset={charset}"})
+    assert (found.title, found.trouble) == ("a", "")
+
+
+async def test_what_is_packed_is_not_unpacked() -> None:
+    """Each layer turns a few bytes into a thousand times as many."""
+    packed = gzip.compress(gzip.compress(FULL.encode()))
+    found = await card(packed, headers={**HTML, "content-encoding": "gzip, gzip"})
+    assert (found.title, found.trouble) == ("", "it sent no plain HTML")
+
+
+@pytest.mark.parametrize("begun", ["<!--", "<a ", "</", "<?", "<title>a<b "])
+async def test_what_a_page_leaves_open_is_not_read_again_for_each_of_them(
+    begun: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = HTMLParser.goahead
+
+    def watched(self: HTMLParser, end: bool) -> None:
+        assert not end  # there the parser looks for the end of each, up to the end of all
+        parse(self, end)
+
+    monkeypatch.setattr(HTMLParser, "goahead", watched)
+    assert (await card("<meta property='og:title' content='a'>" + begun * 1000)).title == "a"
 
 
 async def test_no_more_is_read_than_the_head_may_take() -> None:

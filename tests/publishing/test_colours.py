@@ -13,6 +13,7 @@ LOGO = '<img src="https://a.dev/logo.png?v=2" alt="Acme">'
 COLOURS = [
     ("faint_text", '<p style="color:#eee">x</p>'),
     ("faint_text", '<p style="color: white">x</p>'),
+    ("faint_text", f'<p style="color:rgb({"9" * 400}, 255, 255)">x</p>'),
     ("faint_text", '<body bgcolor="#333"><p style="color:rgb(40, 40, 40)">x</p></body>'),
     ("faint_in_dark", '<p style="color:#333333">x</p>'),
     ("faint_in_dark", '<font color="black">x</font>'),
@@ -42,6 +43,8 @@ def test_colours_are_found_wrong_for_what_they_are(code: str, html: str) -> None
         '<p style="color:hsl(0 0% 20%)">what is not known is not judged</p>',
         '<div style="background:url(x.png)"><p style="color:#333">over a picture</p></div>',
         '<p style="color:rgba(0,0,0,.5)">half</p>',
+        '<p style="color:rgb(1.2.3, 0, 0)">what is half typed is not known either</p>',
+        '<p style="color:rgb(., 0, 0)">nor that</p>',
         '<div style="display: none; color:#fff">a preheader</div>',
         '<p style="color:#333"> \n </p>',
         '<p>x</p><img src="https://a.dev/photo.jpg" alt="">',

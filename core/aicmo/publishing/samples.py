@@ -6,6 +6,7 @@ which stands for no delivery.
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -42,7 +43,8 @@ def a_reader(db: sqlite3.Connection, chosen: Selection, email: str = "") -> sqli
     where, params = ("contact.address = ?", [normalise(email).address]) if email else chosen.where()
     found = next(audiences.unsuppressed(db, where, params), None)
     if email and found is None:
-        raise NotFound(f"There is no {email} who would be written to.", hint=VerbHint("See", f"contact why {email}"))
+        hint = VerbHint("See", f"contact why {shlex.quote(email)}")
+        raise NotFound(f"There is no {email} who would be written to.", hint=hint)
     return found
 
 

@@ -241,8 +241,8 @@ def _read(value: str, before: Colour | None) -> tuple[Colour | None, bool]:
             code = found[1:] if len(found) == 7 else "".join(each * 2 for each in found[1:])
             return (int(code[0:2], 16), int(code[2:4], 16), int(code[4:6], 16)), True
         if found.startswith("rgb"):
-            parts = re.findall(r"[\d.]+%?", found)
+            parts = re.findall(r"\d*\.?\d+%?", found)
             if len(parts) == 3 and not any(each.endswith("%") for each in parts):
-                red, green, blue = (min(255, round(float(each))) for each in parts)
+                red, green, blue = (round(min(255.0, float(each))) for each in parts)
                 return (red, green, blue), True
     return before, False

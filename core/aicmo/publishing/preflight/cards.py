@@ -6,6 +6,7 @@ read when a person asks for it (``reaching``); until then the host is all there 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -53,17 +54,17 @@ async def read_card(
     url: str, *, transport: httpx.AsyncBaseTransport | None = None, addresses_of: AddressesOf = system_addresses
 ) -> Card:
     """Ask the page. It raises nothing for what it answers."""
-    return card_from(url, await read_page_at(url, transport=transport, addresses_of=addresses_of))
+    answer = await read_page_at(url, transport=transport, addresses_of=addresses_of)
+    return await asyncio.to_thread(card_from, url, answer)
 
 
 def card_from(url: str, answer: Answer) -> Card:
     if not answer.is_there:
         return Card(url, was_read=True, trouble=answer.says)
     if not answer.page:
-        return Card(url, was_read=True, trouble="it is no page of HTML")
+        return Card(url, was_read=True, trouble="it sent no plain HTML")
     reader = _Reader()
-    reader.feed(answer.page)
-    reader.close()
+    reader.feed(answer.page)  # no close(): for whatever is left open, that looks for the end again
     return Card(
         url,
         was_read=True,

@@ -22,7 +22,7 @@ def colour_problems(html: str) -> tuple[list[Problem], Look]:
     faint = [each for each in judged if _is_faint(each, LIGHT)]
     problems = list(_faint_text(faint))
     if not seen.is_adaptive:
-        problems += _lost_in_dark([each for each in judged if each not in faint and _is_faint(each, DARK)])
+        problems += _lost_in_dark([each for each in judged if _is_faint(each, DARK) and not _is_faint(each, LIGHT)])
         problems += _pictures_in_dark(seen.inks)
     return problems, Look("colours", "with styles of its own for the dark, not judged" if seen.is_adaptive else "")
 

@@ -156,15 +156,28 @@ async def _head(client: httpx.AsyncClient, url: str) -> _Said:
 
 
 async def _page(client: httpx.AsyncClient, url: str) -> _Said:
-    """The head of the answer, and of HTML as much as the head of a page may take."""
+    """The head of the answer, and of HTML as much as the head of a page may take. What is packed all the same stays
+    packed: a few bytes of it may be gigabytes."""
     async with client.stream("GET", url, headers={"Accept-Encoding": "identity"}) as answer:
-        said, body = _said(answer), b""
-        if "html" in answer.headers.get("content-type", "") and not said.location:
+        said, body = _said(answer), bytearray()
+        if _is_plain_html(answer) and not said.location:
             async for piece in answer.aiter_bytes():
                 body += piece
                 if len(body) >= PAGE_BYTES:
                     break
-        return said._replace(page=body[:PAGE_BYTES].decode(answer.encoding or "utf-8", "replace"))
+        return said._replace(page=_text(body[:PAGE_BYTES], answer.charset_encoding or "utf-8"))
+
+
+def _is_plain_html(answer: httpx.Response) -> bool:
+    packing = answer.headers.get("content-encoding", "identity").lower()
+    return packing == "identity" and "html" in answer.headers.get("content-type", "").lower()
+
+
+def _text(body: bytes | bytearray, charset: str) -> str:
+    try:
+        return body.decode(charset, "replace")
+    except (LookupError, UnicodeError):  # nobody knows it, it is none of text, or it takes no replacement
+        return body.decode("utf-8", "replace")
 
 
 def _said(answer: httpx.Response) -> _Said:
