@@ -195,7 +195,17 @@ async def test_an_answer_that_nobody_asked_for_ends_the_session(said: bytes) -> 
         session.say(b"MAIL FROM:<>\r\n")
 
 
-@pytest.mark.parametrize("said", [b"gibberish\r\n", b"\r\n", b"250-" + b"x" * LONGEST_ANSWER, b"2\xb2\xb2 no\r\n"])
+NO_ANSWERS = [
+    b"gibberish\r\n",
+    b"\r\n",
+    b"250-" + b"x" * LONGEST_ANSWER,
+    b"2\xb2\xb2 no\r\n",
+    b"2500 bytes\r\n",
+    b"250-accepted\r\n550 5.1.1 nobody\r\n",
+]
+
+
+@pytest.mark.parametrize("said", NO_ANSWERS)
 async def test_what_is_no_smtp_ends_the_session(said: bytes) -> None:
     session = SmtpSession(Wire(), {})
     session.say(b"NOOP\r\n")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 QUIT_PATIENCE_S = 2.0
 LONGEST_ANSWER = 32 * 1024
@@ -110,13 +110,13 @@ class SmtpSession(asyncio.Protocol):
         self._unread += len(data)
         *lines, self._part = (self._part + data).split(b"\n")
         for line in lines:
-            if not line[:3].isdigit():
+            if not _goes_on(self._lines, line):
                 self._end(GarbledAnswer(f"Not an SMTP answer: {line[:80].decode('ascii', 'replace')}"))
                 return
-            self._lines.append(line[4:].strip())
+            self._lines.append(line)
             if line[3:4] == b"-":
                 continue
-            text = b"\n".join(self._lines).decode("utf-8", "surrogateescape")
+            text = b"\n".join(each[4:].strip() for each in self._lines).decode("utf-8", "surrogateescape")
             self._unread, self._lines = len(self._part), []
             if not self._owed:
                 self._end(ConnectionResetError(f"The server said what nobody had asked: {line[:3].decode()} {text}"))
@@ -171,3 +171,10 @@ class SmtpSession(asyncio.Protocol):
         self._over = error
         self._transport.abort()
         self._tell()
+
+
+def _goes_on(lines: Sequence[bytes], line: bytes) -> bool:
+    """Whether ``line`` may follow these in an answer. A yes that ends in a no is neither: all lines bear one code (RFC
+    5321 4.2.1). A code of the same kind passes, because it changes nothing."""
+    is_one = line[:3].isdigit() and line[3:4] in (b"", b" ", b"-", b"\r")
+    return is_one and all(line[:1] == earlier[:1] for earlier in lines[-1:])
