@@ -85,7 +85,11 @@ def edit_file(path: Path, line: int = 1) -> None:
 
 
 def _editor() -> list[str]:
-    return shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    named = os.environ.get("VISUAL", "").strip() or os.environ.get("EDITOR", "").strip() or "vi"
+    try:
+        return shlex.split(named)
+    except ValueError as error:
+        raise InvalidInput(f"The editor {shown(named)} lacks a quotation mark.", hint="Set EDITOR anew.") from error
 
 
 def _run(command: list[str]) -> None:

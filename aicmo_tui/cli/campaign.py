@@ -323,7 +323,8 @@ def _told(record: dict[str, Any]) -> list[str]:
     counts = record["counts"]
     why = f" ({record['pause_reason']})" if record["pause_reason"] else ""
     parts = [f"{name} {counts[name]:,}" for name in COUNTED if counts[name]]
-    begins = f"begins {output.moment(parse_rfc3339(record['scheduled_at']))}" if record["status"] == "scheduled" else ""
+    said = {"scheduled": "begins", "paused": "not begun; it was to begin"}.get(record["status"])
+    begins = f"{said} {output.moment(parse_rfc3339(record['scheduled_at']))}" if said and record["scheduled_at"] else ""
     ledger = f"  {'  '.join(parts)}  = {counts['audience']:,}" if counts["audience"] else f"  {begins or 'not begun'}"
     return [f"{record['name']} · {record['status']}{why} · to {record['to'] or 'everybody'}", ledger]
 

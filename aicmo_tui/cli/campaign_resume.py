@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aicmo.clock import parse_rfc3339
 from aicmo.errors import ApprovalNeeded
 from aicmo_tui.cli import output
 from aicmo_tui.cli.verb import ROW_ID, Run, run_async, verb
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from aicmo.publishing.sending.evidence import EvidenceReport
+    from aicmo.workspace import Workspace
 
 
 @verb(changes=True)
 @click.argument("id_", metavar="ID", type=ROW_ID)
 def resume(run: Run, id_: int) -> None:
-    """Go on where it was paused; aicmo run sends the rest.
+    """Go on where it was paused; aicmo run sends the rest. One that was paused before its time goes back to it.
 
     After the database was copied or restored, first looks in your mailboxes for what has gone meanwhile, and asks about
     the rest.
@@ -36,7 +40,11 @@ def resume(run: Run, id_: int) -> None:
                 raise ApprovalNeeded(
                     f"Nobody agreed, so {name} stays paused.", hint="Answer y on a terminal, or say --yes."
                 )
-        found = workspace.publishing.resume(id_, sure=report is not None)
+        planned_at = None if report else _planned(workspace, id_)
+        if planned_at:
+            found = workspace.publishing.start(id_, at=planned_at)
+        else:
+            found = workspace.publishing.resume(id_, sure=report is not None)
         record: dict[str, Any] = {"schema": "aicmo.campaign.resume/1", **_record(workspace, found)}
     told = _told(record)
     if report is not None:
@@ -47,6 +55,16 @@ def resume(run: Run, id_: int) -> None:
         record |= {"status": "dry_run", "becomes": found.status.value}
         told.append("Nothing was changed.")
     output.document(record, run.form, told)
+
+
+def _planned(workspace: Workspace, id_: int) -> datetime | None:
+    """The time it was given, where it was paused before it began and that is still to come."""
+    publishing = workspace.publishing
+    paused = publishing.campaign(id_)
+    if paused.status != "paused" or not paused.scheduled_at or publishing.counts(id_).audience:
+        return None
+    at = parse_rfc3339(paused.scheduled_at)
+    return at if at > workspace.clock.now() else None
 
 
 async def _look(run: Run, id_: int) -> EvidenceReport:

@@ -64,16 +64,19 @@ def test(run: Run, id_: int, to: str, number: int, letter: str) -> int:
             attempt: Attempt = await workspace.publishing.send_test(id_, to, **which)
             return attempt
 
+    to = to or run.load_config().sender.email
     attempt = run_async(send())
     status = {Applied.YES: "sent", Applied.NO: "failed", Applied.UNKNOWN: "unknown"}[attempt.applied]
     record = {
         "schema": "aicmo.campaign.test/1",
         "status": status,
+        "to": to,
         "provider": attempt.provider,
         "code": attempt.code,
         "reason": attempt.detail,
     }
-    output.document(record, run.form, [f"{status} {attempt.provider} {attempt.code} {attempt.detail}".strip()])
+    reply = f"{attempt.provider} {attempt.code} {attempt.detail}".strip()
+    output.document(record, run.form, [f"{status} to {to}: {reply}"])
     if attempt.applied is not Applied.NO:
         return 0 if attempt.applied is Applied.YES else OutcomeUnknown.exit_code
     return _REFUSED.get(attempt.outcome, ProviderUnavailable).exit_code

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from aicmo.clock import parse_rfc3339
 from aicmo.errors import ApprovalNeeded
 from aicmo_tui.cli import output
 from aicmo_tui.cli.verb import ROW_ID, Run, verb
@@ -187,10 +188,11 @@ def variants_told(record: dict[str, Any]) -> list[str]:
         elif trial["because"]:
             told.append(f"  ? {trial['because']}: decide with aicmo campaign winner ID LETTER")
         elif trial["decision_at"]:
-            told.append(f"  decided {trial['decision_at']}; {trial['waiting']:,} wait for it")
+            when = output.moment(parse_rfc3339(trial["decision_at"]))
+            told.append(f"  to be decided {when}; {trial['waiting']:,} wait for it")
         elif trial["waiting"]:
             told.append(
-                f"  decided {trial['wait']} after the last of the sample went; {trial['waiting']:,} wait for it"
+                f"  to be decided {trial['wait']} after the last of the sample went; {trial['waiting']:,} wait for it"
             )
     return told
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,7 +73,7 @@ def report_told(report: CheckReport, ready: str = "ready to start") -> list[str]
     for problem in (*report.errors, *report.warnings):
         lines.append(f"{_SIGNS[problem.severity]} {problem.message}")
         lines += [f"  {problem.hint}"] if problem.hint else []
-        lines += [f"  They are: aicmo contact list '{problem.query}'"] if problem.query else []
+        lines += [f"  They are: aicmo contact list {shlex.quote(problem.query)}"] if problem.query else []
     for status in ("ok", "skipped"):
         told = [
             f"{each.topic} ({each.says})" if each.says else each.topic

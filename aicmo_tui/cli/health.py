@@ -146,7 +146,8 @@ async def _check(run: Run, services: Services) -> None:
     with logging_to(run.paths.log_file):
         try:
             service = services.self_check
-            run.say(f"Asking {len(service.providers)} providers …")
+            asked = len(service.providers)
+            run.say(f"Asking {asked} provider{'' if asked == 1 else 's'} …")
             await service.check_all(early=True, told=lambda found: run.say(_progress(found)))
         finally:
             await services.part()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ def add(run: Run, email: str) -> None:
     said = {"dry_run": "Would be suppressed.", "done": f"{email} is suppressed.", "unchanged": f"{email} was already."}
     output.document({"schema": "aicmo.suppression.add/1", "status": status}, run.form, [said[status]])
     if status == "done":
-        run.say(f"Undo leaves this alone; only this takes it back: aicmo suppression remove {address}")
+        run.say(f"Undo leaves this alone; only this takes it back: aicmo suppression remove {shlex.quote(address)}")
 
 
 @verb(suppression, changes=True)

@@ -198,7 +198,7 @@ def export(workspace: Workspace, name: str) -> Path:
 
 
 def identity(entry: Entry) -> tuple[object, ...]:
-    return entry.kind, entry.campaign_id, entry.contact_id, entry.step, entry.day
+    return entry.kind, entry.campaign_id, entry.contact_id, entry.step, entry.day, entry.cause
 
 
 def look(entry: Entry) -> tuple[str, str, str]:

@@ -5,6 +5,7 @@ Whatever is agreed to is done by the core; the dialogs name the same as a comman
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from aicmo.errors import ProviderUnavailable
@@ -200,7 +201,7 @@ async def resolve(app: AicmoApp, shown: Shown, only: Delivery | None = None) -> 
     }
     email = only.email if only else ""
     same = f"aicmo campaign resolve {campaign_id}"
-    whose = f" --email {only.email}" if only else ""
+    whose = f" --email {shlex.quote(only.email)}" if only else ""
     said = {State.SENT: "--as sent", State.FAILED: "--as failed", State.QUEUED: "--as resend", LOOK: "--evidence"}
     command = {answer: f"{same} {words}{whose}" for answer, words in said.items()}
     to = await app.push_screen_wait(Choose(question, answers, details=details, command=command))

@@ -210,9 +210,9 @@ def told(shown: Shown) -> Content:
         rows.append(line(("? No clear winner: ", WARN), value(test.because)))
         rows.append(line((f"{people(standing.waiting)} wait for your word. ", WARN), ("w chooses.", TITLE)))
     elif standing.decision_at:
-        rows.append(line((f"decided {day_and_time(standing.decision_at)} · ", ACCENT), _waits(standing.waiting)))
+        rows.append(line((f"to be decided {day_and_time(standing.decision_at)} · ", ACCENT), _waits(standing.waiting)))
     elif standing.waiting:
-        after = f"decided {told_span(test.wait_minutes)} after the last of the sample went · "
+        after = f"to be decided {told_span(test.wait_minutes)} after the last of the sample went · "
         rows.append(line((after, ACCENT), _waits(standing.waiting)))
     return lines(rows)
 

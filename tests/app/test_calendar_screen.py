@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from textual.pilot import Pilot
 from aicmo.clock import rfc3339
 from aicmo.publishing.agenda import Entry, Kind
 from aicmo.workspace import Workspace
-from aicmo_tui.screens.calendar import LOOKS, what
+from aicmo_tui.screens.calendar import LOOKS, identity, what
 from aicmo_tui.widgets.day_grid import DayGrid
 
 
@@ -179,3 +180,9 @@ def test_who_was_put_off_before_anybody_tried_is_not_tried_again(cause: str, tol
     at = datetime(2026, 11, 23, 9, tzinfo=UTC)
     entry = Entry(Kind.RETRY, at.date(), at, "News", 3, 1, cause=cause)
     assert what(entry).plain.endswith(told)
+
+
+def test_two_lines_of_a_campaign_on_a_day_are_two_rows() -> None:
+    at = datetime(2026, 11, 23, 9, tzinfo=UTC)
+    tried = Entry(Kind.RETRY, at.date(), at, "News", 3, 1)
+    assert identity(tried) != identity(replace(tried, cause="hours"))

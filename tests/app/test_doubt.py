@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from driving import app_on, reads, until
@@ -13,6 +15,8 @@ from aicmo.sandbox import PASSWORD, USER, Fault, start_sandbox
 from aicmo.workspace import Workspace, open_workspace
 from aicmo_tui.app import AicmoApp
 from aicmo_tui.cli.campaign import resolve
+from aicmo_tui.screens import campaign_verbs
+from aicmo_tui.work import converse
 
 
 async def test_the_person_is_told_what_is_known_and_may_have_it_looked_for(filled: Workspace) -> None:
@@ -66,3 +70,15 @@ async def test_each_answer_is_copied_as_the_command_line_that_gives_it(filled: W
             await pilot.press("y")
             assert app.clipboard == f"aicmo campaign resolve 1 {said}"
             resolve.make_context("resolve", app.clipboard.split()[3:])  # refuses what it does not understand
+
+
+async def test_what_is_copied_of_one_person_runs_nothing_that_their_address_says(filled: Workspace) -> None:
+    app, email = app_on(filled), "o'`id`|$HOME@a.dev"
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.open_campaign(1)
+        await reads(pilot, "unknown")
+        shown, row = app.screen.shown, filled.publishing.deliveries(1)[0]
+        converse(app.screen, lambda: campaign_verbs.resolve(app, shown, replace(row, email=email)))
+        await reads(pilot, "may or may not have", "Look now")
+        await pilot.press("right", "y")
+        assert shlex.split(app.clipboard)[3:] == ["1", "--as", "sent", "--email", email]

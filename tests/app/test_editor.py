@@ -81,6 +81,19 @@ def test_an_editor_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, t
         edited(BODY, tmp_path)
 
 
+def test_an_editor_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VISUAL", "code '--wait")
+    with pytest.raises(InvalidInput, match="lacks a quotation mark"):
+        edited(BODY, tmp_path)
+
+
+def test_an_editor_named_by_blanks_is_none(editor: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    editor('echo other > "$1"')
+    monkeypatch.setenv("EDITOR", os.environ["VISUAL"])
+    monkeypatch.setenv("VISUAL", "  ")
+    assert edited(BODY, Path(os.environ["EDITOR"]).parent) == "other"
+
+
 async def test_after_an_editor_that_failed_the_app_has_its_terminal_again(
     filled: Workspace, terminal: Terminal, editor: Callable[[str], None]
 ) -> None:

@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from aicmo.publishing.sequences.editing import Add, Change, Remove, Shift
 from aicmo.publishing.variants import Variants
 from aicmo.workspace import Workspace
+from aicmo_tui.present import day_and_time
 from aicmo_tui.screens.step_verbs import command
 from aicmo_tui.screens.steps import StepsScreen
 from aicmo_tui.screens.variants import COLUMNS, VariantsScreen, rate
@@ -238,6 +239,18 @@ async def test_where_nobody_won_the_person_chooses(filled: Workspace) -> None:
         await reads(pilot, "✓ B goes to the rest: a person chose B")
     trial = filled.variants.standing(campaign).test
     assert trial is not None and trial.winner == "B"
+
+
+async def test_a_test_under_way_says_when_it_is_to_be_decided(filled: Workspace) -> None:
+    campaign = a_comparison(filled, clear=False)
+    filled.db.write(lambda db: db.execute("UPDATE campaign_test SET because = ''"))
+    standing = filled.variants.standing(campaign)
+    assert standing.decision_at is not None
+    app = app_on(filled)
+    async with app.run_test(size=WIDE) as pilot:
+        await variants_of(pilot, campaign)
+        when = day_and_time(standing.decision_at)
+        await reads(pilot, f"to be decided {when} · {standing.waiting} people wait for it")
 
 
 def test_the_variants_know_who_waits_for_a_word(filled: Workspace) -> None:

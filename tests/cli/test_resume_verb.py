@@ -59,3 +59,29 @@ def test_it_goes_on_only_when_a_person_agrees_who_was_told_what_nobody_knows(
     put_back("run")
     assert len(sandbox.received()) == 4, "the person took it on themselves"
     assert len({mail.message_id for mail in sandbox.received()}) == 2, "under the same Message-IDs"
+
+
+def test_one_that_was_paused_before_its_time_goes_back_to_it_and_sends_nothing_before(
+    aicmo: CommandLine, sending_home: Path, sandbox: RunningSandbox
+) -> None:
+    aicmo("contact", "add", "ann@one.example")
+    (sending_home / "body.md").write_text("Hello\n")
+    aicmo("content", "create", "--title", "T", "--subject", "S", "--body", sending_home / "body.md")
+    aicmo("campaign", "create", "--name", "N", "--content", 1, "--to", "")
+    at = aicmo("campaign", "start", 1, "--at", "+5h", "--yes", "--json").document["scheduled_at"]
+    assert "not begun; it was to begin" in aicmo("campaign", "pause", 1).out
+    assert aicmo("campaign", "resume", 1, "--dry-run", "--json").document["becomes"] == "scheduled"
+    resumed = aicmo("campaign", "resume", 1, "--json").document
+    assert (resumed["status"], resumed["scheduled_at"]) == ("scheduled", at)
+    aicmo("run")
+    assert sandbox.received() == []
+
+
+def test_a_test_says_to_whom_it_went(aicmo: CommandLine, sending_home: Path, sandbox: RunningSandbox) -> None:
+    aicmo("contact", "add", "ann@one.example")
+    (sending_home / "body.md").write_text("Hello\n")
+    aicmo("content", "create", "--title", "T", "--subject", "S", "--body", sending_home / "body.md")
+    aicmo("campaign", "create", "--name", "N", "--content", 1, "--to", "")
+    mine = aicmo("campaign", "test", 1, "--json").document["to"]
+    assert [mail.rcpt_to[0] for mail in sandbox.received()] == [mine]
+    assert "sent to bob@two.example: " in aicmo("campaign", "test", 1, "--to", "bob@two.example").out

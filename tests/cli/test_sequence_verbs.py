@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from commandline import CommandLine
 
+from aicmo.clock import parse_rfc3339
+from aicmo_tui.cli.output import moment
+
 pytestmark = pytest.mark.usefixtures("in_filled_home")
 
 
@@ -49,6 +52,8 @@ def test_a_test_is_shown_with_its_variants_and_decided_by_a_persons_word(aicmo: 
     assert [each["variant"] for each in shown["variants"]] == ["A", "B"]
     assert shown["variants"][0]["rate"]["value"] is None, "nothing was sent: undefined is not zero"
     assert shown["test"]["waiting"] == 1 and shown["test"]["winner"] is None
+    when = moment(parse_rfc3339(shown["test"]["decision_at"]))
+    assert f"  to be decided {when}; 1 wait for it\n" in aicmo("campaign", "show", 7).out
     aicmo("campaign", "winner", 7, "B", code=9)
     decided = aicmo("campaign", "winner", 7, "b", "--yes", "--json").document
     assert (decided["released"], decided["test"]["winner"]) == (1, "B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 
 import pytest
@@ -119,6 +120,17 @@ def test_what_cannot_be_is_refused_and_changes_nothing(crm: CRMRepository, value
     with pytest.raises(InvalidInput):
         crm.edit(ada, {"company": "Engines", **values})
     assert crm.get("ada@example.com") == ada
+
+
+def test_a_command_line_that_names_somebody_runs_nothing_that_their_address_says(crm: CRMRepository) -> None:
+    ada, odd = crm.add("ada@example.com"), "o'`id`|$x@a.dev"
+    crm.add(odd)
+    with pytest.raises(InvalidInput) as told:
+        crm.add(odd)
+    assert shlex.split(told.value.hint)[-4:] == ["aicmo", "contact", "show", odd]
+    with pytest.raises(InvalidInput) as told:
+        crm.edit(ada, {"email": odd})
+    assert shlex.split(told.value.hint)[-4:] == ["contact", "merge", odd, "ada@example.com"]
 
 
 def test_many_are_changed_alike_in_one_step(crm: CRMRepository, history: History, db: Database) -> None:

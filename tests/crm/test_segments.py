@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,13 @@ def test_a_segment_is_always_as_of_now(people: CRMRepository, segments: Segments
         (False, "bob@acme.example"),
     ]
     assert people.count("segment:vips") == 2
+
+
+def test_a_name_that_is_taken_is_told_as_it_is_typed(segments: Segments) -> None:
+    segments.create("who it's for", "")
+    with pytest.raises(InvalidInput) as told:
+        segments.create("who it's for", "")
+    assert shlex.split(told.value.hint.verb) == ["segment", "edit", "who it's for"]
 
 
 def test_looking_remembers_nothing_until_it_is_told_to(people: CRMRepository, segments: Segments) -> None:

@@ -106,6 +106,14 @@ def test_a_scheduled_campaign_stands_on_its_day_with_those_it_would_reach(worksp
     assert entry.count == 2
 
 
+def test_what_was_begun_before_its_time_stands_where_it_began(workspace: Workspace) -> None:
+    times = {"started_at": rfc3339(NOW - timedelta(days=1)), "scheduled_at": rfc3339(NOW + timedelta(days=2))}
+    early = campaign(workspace, "News", CampaignStatus.PAUSED, **times)
+    workspace.publishing.resume(early)
+    (entry,) = (each for some in workspace.agenda.look(*MONTH).days.values() for each in some)
+    assert (entry.kind, entry.at) == (Kind.WENT, NOW)
+
+
 def test_a_day_begins_in_the_zone_that_is_asked_for(workspace: Workspace) -> None:
     late = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
     campaign(workspace, "News", CampaignStatus.SCHEDULED, scheduled_at=rfc3339(late))
@@ -137,14 +145,15 @@ def test_who_was_never_tried_is_told_with_what_they_wait_for(workspace: Workspac
         deliver(workspace, running, "deferred", at=NOW + timedelta(hours=26), cause=cause, attempts=0)
     for cause in ("hours", "throttled"):  # greylisted before, and refused itself
         deliver(workspace, running, "deferred", at=NOW + timedelta(hours=26), cause=cause, attempts=1)
+    deliver(workspace, running, "deferred", at=NOW + timedelta(hours=26), cause="server", attempts=0)
     agenda = Agenda(workspace.db, Standing(), zone=UTC)
     assert sorted(told(agenda)[1:]) == [
         "23 News: 1 person when a limit leaves room",
         "23 News: 1 person when the receiving side takes more",
         "23 News: 1 person who had enough mail until then",
         "23 News: 1 person whose variant goes then",
-        "23 News: 2 people tried again",
         "23 News: 2 people when the hours for sending begin",
+        "23 News: 3 people tried again",
     ]
     names = [line for line in agenda.calendar().splitlines() if line.startswith("UID:")]
     assert len(names) == len(set(names)) == 6

@@ -156,6 +156,7 @@ def test_the_two_proportion_test_agrees_with_the_reference() -> None:
         ((90, 118, 100), (1000, 1000, 1000), "", "no clear winner"),
         ((90, 118, 60), (1000, 1000, 1000), "B", "B is better (p = 0.04)"),
         ((90, 140, 60), (1000, 1000, 1000), "B", "B is better"),
+        ((30, 120), (1000, 1000), "B", "B is better (p < 0.001)"),
     ],
 )
 def test_a_winner_is_named_only_when_chance_does_not_explain_it(

@@ -6,6 +6,7 @@ empty text clears. Whatever it touches, it is one step of undo, in the transacti
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -225,7 +226,7 @@ def _check_address(db: sqlite3.Connection, ids: Sequence[int], address: str) -> 
         mine = "".join(entry.email for entry in contacts.by_id(db, ids).values())
         raise InvalidInput(
             f"{address} is another contact's already.",
-            hint=VerbHint("Make them one", f"contact merge {other.email} {mine}"),
+            hint=VerbHint("Make them one", f"contact merge {shlex.quote(other.email)} {shlex.quote(mine)}"),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -144,7 +145,8 @@ class CRMRepository:
         def work(db: sqlite3.Connection) -> Contact:
             if contacts.owner(db, address) is not None:
                 raise InvalidInput(
-                    f"{address} is already a contact.", hint=VerbHint("See it with", f"contact show {address}")
+                    f"{address} is already a contact.",
+                    hint=VerbHint("See it with", f"contact show {shlex.quote(address)}"),
                 )
             entry = given._replace(
                 fields=fitted(db, custom), tags=frozenset(tag_store.spelling(db, name) for name in given.tags)

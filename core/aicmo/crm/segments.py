@@ -6,6 +6,7 @@ when the person last said to remember; the difference is who joined and who left
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -186,7 +187,9 @@ def _refuse_taken(db: sqlite3.Connection, name: str) -> None:
     if taken is not None:
         raise InvalidInput(
             f"There is a segment {shown(taken.name)} already.",
-            hint=VerbHint(f"It asks: {taken.query or 'everybody'}. Change it with", f"segment edit '{taken.name}'"),
+            hint=VerbHint(
+                f"It asks: {taken.query or 'everybody'}. Change it with", f"segment edit {shlex.quote(taken.name)}"
+            ),
         )
 
 

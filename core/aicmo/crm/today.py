@@ -6,6 +6,7 @@ steps of undo.
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -165,6 +166,6 @@ def _planned(db: sqlite3.Connection, contact: Contact) -> NextAction:
     if found is None:
         raise NotFound(
             f"Nothing is planned with {contact.email}.",
-            hint=VerbHint("Plan it", f'contact next {contact.email} "call" --on tomorrow'),
+            hint=VerbHint("Plan it", f'contact next {shlex.quote(contact.email)} "call" --on tomorrow'),
         )
     return found

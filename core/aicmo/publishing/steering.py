@@ -66,6 +66,7 @@ class Steering(Overview):
             if campaigns.has_begun(db, campaign_id):
                 campaigns.move(db, campaign_id, CampaignStatus.RUNNING)
             else:
+                campaigns.set_schedule(db, campaign_id, now)  # what the calendar says it went at
                 begin(db, campaign_id, now)
             campaigns.resumed(db, campaign_id, now)
             return campaigns.get(db, campaign_id)

@@ -95,8 +95,12 @@ def judge(tried: Sequence[Figures], goal: str, least: int) -> Judgement:
     others = [each for each in tried if each is not best]
     p = max(holm([z_test(each.of(goal), each.sent, best.of(goal), best.sent)[1] for each in others]))
     if p >= SURE:
-        return Judgement("", f"{told}; no clear winner (p = {p:.2g})")
-    return Judgement(best.variant, f"{told}; {best.variant} is better (p = {p:.2g})")
+        return Judgement("", f"{told}; no clear winner ({_chance(p)})")
+    return Judgement(best.variant, f"{told}; {best.variant} is better ({_chance(p)})")
+
+
+def _chance(p: float) -> str:
+    return f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
 
 
 def _told(each: Figures, goal: str) -> str:

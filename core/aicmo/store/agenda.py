@@ -27,7 +27,8 @@ def retries(db: sqlite3.Connection, until: datetime) -> list[Due]:
     """Deferred deliveries of running campaigns, by the minute in which they may go, and by what they wait for."""
     return _due(
         db,
-        """SELECT campaign_id, min(retry_at) AS at, count(*) AS count, step, iif(attempts = 0, cause, '') AS waits_for
+        """SELECT campaign_id, min(retry_at) AS at, count(*) AS count, step,
+                  iif(attempts = 0 AND cause <> 'server', cause, '') AS waits_for  -- no server's trouble is an attempt
            FROM campaign JOIN delivery INDEXED BY delivery_retry ON campaign_id = campaign.id
            WHERE status = 'running' AND state = 'deferred' AND retry_at < ? AND cause <> 'winner'
            GROUP BY campaign_id, step, substr(retry_at, 1, 16), waits_for""",
