@@ -119,6 +119,17 @@ def mailed_before(open_with: OpenWith) -> CheckReport:
     return workspace.publishing.check_draft(replace(GOOD, body="Something else that we have to say today."), "")
 
 
+def had_as_many_as_allowed(open_with: OpenWith) -> CheckReport:
+    workspace = open_with(sending={"frequency": {"most": 1, "days": 7}})
+    add(workspace, "a@acme.example", "b@acme.example")
+    sent_to_everybody(workspace)
+    add(workspace, "new@acme.example")
+    report = workspace.publishing.check_draft(replace(GOOD, body="Something else that we have to say today."), "")
+    (full,) = [each for each in report.problems if each.code == "had_enough"]
+    assert full.count == 2 and full.message.startswith("2 of 3 people had as many messages as you allow (1 in 7 days)")
+    return report
+
+
 def same_words(open_with: OpenWith) -> CheckReport:
     workspace = open_with()
     add(workspace, "a@acme.example", "b@acme.example")
@@ -172,6 +183,7 @@ PEOPLE: list[tuple[set[str], Callable[[OpenWith], CheckReport]]] = [
     ({"role_addresses"}, of("info@acme.example")),
     ({"disposable_addresses"}, of("x@mailinator.com")),
     ({"mailed_lately"}, mailed_before),
+    ({"mailed_lately", "had_enough"}, had_as_many_as_allowed),
     ({"sent_before"}, same_words),
     ({"larger_than_usual"}, a_sudden_rise),
     ({"takes_days", "nobody_runs"}, slowly),

@@ -161,6 +161,8 @@ class Before:
     """The name of the campaign that most of those were in; empty when there are none."""
     same_at: str
     """When that one began."""
+    full: int = 0
+    """Of them: who has had as many messages as anybody may."""
 
 
 def earlier(
@@ -172,8 +174,10 @@ def earlier(
     since: datetime,
     content_hash: str,
     but: int | None,
+    full: tuple[int, datetime] | None = None,
 ) -> Before:
-    """``total`` is the audience's size; ``but`` a campaign that does not count."""
+    """``total`` is the audience's size; ``but`` a campaign that does not count; ``full``: so many messages since then
+    are as many as anybody may have."""
     step = max(1, total // LOOKED_AT)
     chosen = db.execute(
         f"SELECT id FROM contact WHERE ({where}) AND (? = 1 OR id % ? = 0) LIMIT ?", (*params, step, step, LOOKED_AT)
@@ -193,7 +197,26 @@ def earlier(
             GROUP BY campaign.id ORDER BY people DESC LIMIT 1""",
         (ids, but, content_hash),
     ).fetchone()
-    return Before(len(chosen), lately, row[2] if row else 0, row[0] if row else "", (row[1] or "") if row else "")
+    return Before(
+        len(chosen),
+        lately,
+        same=row["people"] if row else 0,
+        same_in=row["name"] if row else "",
+        same_at=(row["started_at"] or "") if row else "",
+        full=_who_are_full(db, ids, *full) if full else 0,
+    )
+
+
+def _who_are_full(db: sqlite3.Connection, ids: str, most: int, since: datetime) -> int:
+    """As the gate of a claim counts; see ``gates.Gatekeeper``."""
+    count: int = db.execute(
+        """SELECT count(*) FROM (
+               SELECT 1 FROM delivery WHERE contact_id IN (SELECT value FROM json_each(?)) AND sending_at > ?
+                      AND state IN ('sending', 'sent', 'unknown', 'bounced')
+               GROUP BY contact_id HAVING count(*) >= ?)""",
+        (ids, rfc3339(since), most),
+    ).fetchone()[0]
+    return count
 
 
 def largest_lately(db: sqlite3.Connection, *, but: int | None) -> int:

@@ -22,6 +22,7 @@ from aicmo.publishing.preflight.words import TOKEN
 from aicmo.store import audience_checks
 from aicmo.store.audience_checks import Before, Lacking
 from aicmo.store.audiences import CONTACT_FIELDS, NOBODY, Audience, Condition
+from aicmo.store.gates import Frequency
 from aicmo.text import shown
 
 PEOPLE_NAMED = 5
@@ -230,9 +231,9 @@ def disposable_domains() -> frozenset[str]:
 
 
 def history_problems(
-    db: sqlite3.Connection, whom: Whom, content_hash: str, now: datetime, *, but: int | None
+    db: sqlite3.Connection, whom: Whom, content_hash: str, now: datetime, *, but: int | None, cap: Frequency | None
 ) -> list[Problem]:
-    """``but`` is the campaign itself, where there is one."""
+    """``but`` is the campaign itself, where there is one; ``cap`` is how often anybody may be written to."""
     problems = []
     total = whom.size.total
     usual = audience_checks.largest_lately(db, but=but)
@@ -240,9 +241,15 @@ def history_problems(
         text = f"{total:,} people are {total / usual:.0f} times as many as your largest campaign of late."
         hint = "Look whether this is the audience you meant. Mailbox providers distrust a sudden rise."
         problems.append(problem("larger_than_usual", text, hint, count=total))
+    full = (cap.most, now - timedelta(days=cap.days)) if cap else None
     before = audience_checks.earlier(
-        db, whom.where, whom.params, total, since=now - LATELY, content_hash=content_hash, but=but
+        db, whom.where, whom.params, total, since=now - LATELY, content_hash=content_hash, but=but, full=full
     )
+    if cap and before.full:
+        count, told = _share(before.full, before, total)
+        text = f"{told} had as many messages as you allow ({cap.most} in {cap.days} days), so it leaves them out."
+        hint = "Wait, or change frequency under [sending]. In a sequence they wait until there is room."
+        problems.append(problem("had_enough", text, hint, count=count))
     if before.looked_at and before.lately > before.looked_at * MANY_LATELY:
         count, told = _share(before.lately, before, total)
         text = f"{told} got something of yours within the last {LATELY.days} days."

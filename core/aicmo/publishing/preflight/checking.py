@@ -165,7 +165,9 @@ class Preflight:
         domains = audience_checks.count_by_domain(db, whom.where, whom.params, among=named)
         problems = [
             *audience.address_problems(db, whom, domains),
-            *audience.history_problems(db, whom, of.messages[0][1].hash, now, but=of.campaign_id),
+            *audience.history_problems(
+                db, whom, of.messages[0][1].hash, now, but=of.campaign_id, cap=self._sending.frequency
+            ),
         ]
         window = of.options.window
         run = leases.holder(db, RUN_LEASE)

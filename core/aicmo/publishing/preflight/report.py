@@ -80,6 +80,7 @@ _WARNINGS = {
     "disposable_addresses": "audience",
     "larger_than_usual": "audience",
     "mailed_lately": "audience",
+    "had_enough": "audience",
     "sent_before": "audience",
     "needs_one_click": "unsubscribe",
     "takes_days": "pace",
