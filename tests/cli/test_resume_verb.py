@@ -51,7 +51,7 @@ def test_it_goes_on_only_when_a_person_agrees_who_was_told_what_nobody_knows(
 ) -> None:
     put_back("run")
     refused = put_back("campaign", "resume", 1, code=9)
-    assert "Nobody could be asked about the others: no mailbox is configured" in refused.err
+    assert "Nobody could be asked: no mailbox is configured" in refused.err
     assert "2 go out when it goes on" in refused.err and "stays paused" in refused.err
     document = put_back("campaign", "resume", 1, "--yes", "--json").document
     assert document["status"] == "running"

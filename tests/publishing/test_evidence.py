@@ -19,7 +19,7 @@ import pytest
 from aicmo.errors import IllegalTransition, NotFound
 from aicmo.paths import Paths
 from aicmo.publishing import Counts, State
-from aicmo.publishing.sending.evidence import AFTER, MOST_AT_ONCE, NOBODY, due_looks
+from aicmo.publishing.sending.evidence import AFTER, MOST_AT_ONCE, NOBODY, EvidenceReport, due_looks
 from aicmo.sandbox import PASSWORD, USER, Fault, RunningSandbox
 from aicmo.store import deliveries, unknown
 from aicmo.store.unknown import InDoubt
@@ -130,6 +130,7 @@ async def test_absence_is_no_proof_and_the_person_is_told_where_was_looked(
     campaign = await sent_with_lost_replies(workspace, sandbox, 3)
     doubt = workspace.publishing.doubt(campaign)
     assert doubt is not None and doubt.look is None and "Nobody has looked" in doubt.told[1]
+    assert doubt.told[1].endswith("Looked for again at the next aicmo run, or by the app.")
 
     report = await workspace.publishing.evidence().look()
 
@@ -318,3 +319,10 @@ async def test_nothing_of_a_cancelled_campaign_is_sent_again(opened: Open, sandb
         await workspace.publishing.resolve_by_evidence(campaign, email="p0@acme.example")
     report = await workspace.publishing.resolve_by_evidence(campaign, email="P1@acme.example")
     assert replace(report, looked_in=()) == replace(report, looked_in=(), asked=1, settled=1, left=0)
+
+
+def test_where_nobody_could_be_asked_there_are_no_others() -> None:
+    nobody = EvidenceReport(left=3, why_not="no mailbox is configured").told_of_waiting
+    assert nobody[0] == "Nobody could be asked: no mailbox is configured."
+    some = EvidenceReport(1, 1, 2, ("Sent of inbox",), "its password was refused").told_of_waiting
+    assert some[1] == "Nobody could be asked about the others: its password was refused."

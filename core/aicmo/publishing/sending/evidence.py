@@ -76,7 +76,8 @@ class EvidenceReport:
         found = f"{self.settled:,} of {waited:,} that wait were found in {where}: they went." if self.settled else ""
         if where and not self.settled:
             found = f"None of the {waited:,} that wait was found in {where}, which proves nothing."
-        unasked = f"Nobody could be asked about the others: {self.why_not}." if self.why_not else ""
+        others = " about the others" if found else ""
+        unasked = f"Nobody could be asked{others}: {self.why_not}." if self.why_not else ""
         rest = f"{self.left:,} go out when it goes on; whoever got it from another copy gets it twice."
         return tuple(each for each in (found, unasked, rest) if each)
 
@@ -90,11 +91,15 @@ class Doubt:
     """The last one; ``None`` when none of them has been looked for yet."""
     next_at: datetime | None
     """When one of them is looked for next; ``None``: only when a person asks."""
+    is_due: bool = False
+    """Whether that is now: the next program that sends looks."""
 
     @property
     def told(self) -> tuple[str, ...]:
         """What it means, what was looked at, and when it is looked at again: a sentence each, in local time."""
         again = f"Looked for again {_clock(self.next_at)}." if self.next_at else "Not looked for again by itself."
+        if self.is_due:
+            again = "Looked for again at the next aicmo run, or by the app."
         return "Handed to a server whose answer was lost: they may or may not have gone.", f"{self._looked} {again}"
 
     @property
@@ -272,7 +277,7 @@ def doubt_about(db: sqlite3.Connection, campaign_id: int, now: datetime) -> Doub
     if look is not None and look.at < min(each.at for each in waiting):
         look = None  # it was about others
     if due_looks(waiting, unknown.seen_to(db), now):
-        return Doubt(len(waiting), look, now)
+        return Doubt(len(waiting), look, now, is_due=True)
     later = [moment for each in waiting for moment in _moments(each) if moment > now]
     return Doubt(len(waiting), look, min(later, default=None))
 
