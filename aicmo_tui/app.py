@@ -211,6 +211,13 @@ class AicmoApp(UnbrokenApp):
         else:
             self.action_show_help_panel()
 
+    def action_close_help(self) -> None:
+        self.action_hide_help_panel()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Escape closes the help where it stands open, and is the screen's own elsewhere."""
+        return action != "close_help" or bool(self.screen_stack and self.screen.query("HelpPanel"))
+
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         from aicmo_tui.commands import system_commands
 

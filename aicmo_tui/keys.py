@@ -6,6 +6,8 @@ themselves (ctrl+h, i, j, m, s). Anything needed while typing has a key that typ
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual.binding import Binding
 
 from aicmo_tui.screens import OVER, SCREENS
@@ -43,6 +45,8 @@ def app_bindings() -> list[Binding]:
     ]
     return [
         key("app.help", "f1,question_mark", "toggle_help", "help", "What the keys do here", shown_as="F1"),
+        # Ahead of what else escape does on a screen: the help was opened last.
+        replace(key("app.close_help", "escape", "close_help", "close", "Close the help", show=False), priority=True),
         key("app.palette", "ctrl+p", "command_palette", "everything", "Find any screen, verb or person", show=False),
         key("app.quit", "ctrl+q", "quit", "quit", "Leave; a send under way asks first", show=False),
         *screens,

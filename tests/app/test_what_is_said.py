@@ -79,6 +79,21 @@ async def test_help_leaves_header_and_footer_their_room(lived: Workspace) -> Non
         assert (text_of(app).splitlines()[0], text_of(app).splitlines()[-1]) == (first, last)
 
 
+async def test_escape_closes_the_help_before_it_does_anything_else(lived: Workspace) -> None:
+    app = app_on(lived)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(pilot)
+        screen.filter.value = "jane"
+        await reads(pilot, "/  jane")
+        await pilot.press("f1")
+        await reads(pilot, "Type a filter after")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Type a filter after" not in text_of(app))
+        assert screen.filter.value == "jane"
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: screen.filter.value == "")
+
+
 async def test_a_note_is_taken_back_and_done_again(lived: Workspace) -> None:
     app = app_on(lived)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
